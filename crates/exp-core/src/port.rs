@@ -1,0 +1,133 @@
+//! What the pipeline needs from the outside: three small traits, by role.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::cancel::Cancelled;
+use crate::ctx::Ctx;
+use crate::digest::{Artifact, Digest};
+use crate::lock::StageLock;
+use crate::path::Location;
+use crate::stage::{Out, ParamRef, Stage};
+use crate::value::Value;
+
+/// A port that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PortError {
+    /// The work was asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// Something outside went wrong; the text of the source says what and where.
+    #[error("{0}")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl PortError {
+    /// Wraps any error.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(source.into())
+    }
+}
+
+/// Looks at the workspace. Called while planning and again just before a stage runs, from several threads.
+pub trait Inputs: Sync {
+    /// Returns the content at `location` now; `None` when nothing is there.
+    fn artifact(&self, ctx: &Ctx<'_>, location: &Location) -> Result<Option<Artifact>, PortError>;
+
+    /// Returns the value of `param` now, the whole document for a whole file; `None` when key or file are missing.
+    fn param(&self, param: &ParamRef) -> Result<Option<Value>, PortError>;
+}
+
+/// Keeps and brings back what stages write.
+///
+/// For one stage the calls come from one thread, in the order of the methods below; different stages may
+/// call at the same time.
+pub trait Artifacts: Sync {
+    /// Returns whether the store has `artifact` wholly: of a directory, every file.
+    fn is_stored(&self, artifact: &Artifact) -> Result<bool, PortError>;
+
+    /// Returns what was recorded under `key` (see `StageLock::run_key`), newest first.
+    fn recall(&self, key: &Digest) -> Result<Vec<StageLock>, PortError>;
+
+    /// Brings the cached outputs of `stage` into the workspace as `lock` records them.
+    fn restore(&self, ctx: &Ctx<'_>, stage: &Stage, lock: &StageLock) -> Result<(), PortError>;
+
+    /// Makes room for the outputs before the command runs: those without `persist` go away, those with it become
+    /// writable. Called only after every dependency and parameter was found. Content that is nowhere else is
+    /// saved first.
+    fn clear(&self, ctx: &Ctx<'_>, stage: &Stage) -> Result<(), PortError>;
+
+    /// Records the output `out` as it is in the workspace: a cached one moves into the store and is linked back.
+    /// Returns `None` when nothing is there. Once it returns, the bytes are durable.
+    fn keep(&self, ctx: &Ctx<'_>, stage: &Stage, out: &Out) -> Result<Option<Artifact>, PortError>;
+
+    /// Writes down a success, before anything that depends on it starts: in the lock file, and under `key` in the run
+    /// cache when there is one. Returns whether the lock file changed and whether it is new.
+    fn record(
+        &self,
+        stage: &Stage,
+        key: Option<&Digest>,
+        lock: &StageLock,
+    ) -> Result<Recorded, PortError>;
+}
+
+/// What [`Artifacts::record`] did to the lock file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// The file is new.
+    Created,
+    /// Its content changed.
+    Updated,
+    /// It already said so.
+    Unchanged,
+}
+
+/// Runs commands.
+pub trait StageExecutor: Sync {
+    /// Runs the commands of `stage` one after the other until one fails, and reports
+    /// [`Command`](crate::StageEvent::Command) and [`Output`](crate::StageEvent::Output) events.
+    ///
+    /// A command that fails is an outcome, not a panic: it still carries facts.
+    fn run(&self, ctx: &Ctx<'_>, stage: &Stage) -> StageOutcome;
+}
+
+/// How the commands of a stage ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageOutcome {
+    /// Why they ended.
+    pub exit: Exit,
+    /// From the start of the first to the end of the last.
+    pub took: Duration,
+}
+
+/// Why a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// All commands succeeded.
+    Success,
+    /// One ended with this status other than 0.
+    Code {
+        /// The exit status.
+        code: i32,
+        /// The text given to the shell.
+        line: String,
+    },
+    /// One was ended by this signal.
+    Signal {
+        /// The number of the signal.
+        signal: i32,
+        /// The text given to the shell.
+        line: String,
+    },
+    /// One could not be started.
+    NotStarted {
+        /// The text given to the shell.
+        line: String,
+        /// Why not.
+        why: String,
+    },
+    /// It was stopped on request.
+    Cancelled,
+}

@@ -1,0 +1,3 @@
+//! `cargo xtask`: the development tasks of this workspace.
+
+fn main() {}
