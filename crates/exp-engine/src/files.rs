@@ -1,0 +1,95 @@
+//! Reading and replacing small files of the workspace.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A file of the workspace that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub struct FileError {
+    /// What was tried: `read`, `write`, `remove`.
+    pub action: &'static str,
+    /// The absolute path.
+    pub path: PathBuf,
+    /// Why it did not work.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Returns a closure for `map_err` that adds what was tried and where.
+    pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self { action, path, source }
+    }
+}
+
+/// Reads a whole file; `None` when nothing is there.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(FileError::at("read", path)(error)),
+    }
+}
+
+/// Replaces a file in one step: after a crash it is the old one or the new one, never half of it.
+///
+/// The mode of an existing file is kept; a symbolic link is written through to its target. Missing directories above
+/// are created.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let parent = target.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(FileError::at("create the directory of", path))?;
+    let name = target.file_name().map_or_else(|| "file".into(), |name| name.to_string_lossy());
+    let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
+    let result = (|| {
+        let mut file = File::create(&temporary)?;
+        if let Ok(metadata) = fs::metadata(&target) {
+            file.set_permissions(Permissions::from_mode(metadata.permissions().mode() & 0o7777))?;
+        }
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &target)
+    })();
+    if result.is_err() {
+        drop(fs::remove_file(&temporary));
+    }
+    result.map_err(FileError::at("write", path))
+}
+
+/// Removes a file; one that is not there is no error.
+pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::at("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a file, a symbolic link or a whole directory; what is not there is no error.
+pub(crate) fn remove_all(path: &Path) -> Result<(), FileError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path).map_err(FileError::at("remove", path)),
+        Ok(_) => remove(path),
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sub/a");
+        write(&path, b"one").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some(&b"two"[..]));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::read_dir(dir.path().join("sub")).unwrap().count(), 1);
+        assert_eq!(read(&dir.path().join("none")).unwrap(), None);
+    }
+}
