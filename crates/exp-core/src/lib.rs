@@ -8,13 +8,19 @@ mod cancel;
 mod ctx;
 mod digest;
 mod event;
+mod float;
+mod graph;
+mod ignore;
+mod json;
 mod lock;
 mod path;
 mod plan;
 mod port;
+mod select;
 mod stage;
 mod time;
 mod value;
+mod yaml;
 
 pub use cancel::{Cancel, CancelToken, Cancelled};
 pub use ctx::{Ctx, Task};
@@ -23,10 +29,19 @@ pub use event::{
     Event, EventSink, NullSink, RestoredFrom, StageEvent, Stream, TaskEvent, TaskId, TaskLabel,
     Unit, Warning,
 };
+pub use graph::{GraphError, Pipeline, StageGraph};
+pub use ignore::{IgnoreRule, IgnoreRules};
+pub use float::python_float;
+pub use json::{KeyOrder, python_json};
 pub use lock::{LockEntry, LockFile, StageLock};
 pub use path::{Location, PathError, RelPath};
 pub use plan::{Change, Reason};
 pub use port::{Artifacts, Exit, Inputs, PortError, Recorded, StageExecutor, StageOutcome};
+pub use select::{Reach, SelectError, Selection, Target, select};
 pub use stage::{Command, Dep, Out, OutKind, ParamRef, Stage, StageId};
 pub use time::{Civil, Timestamp};
 pub use value::{KeyPath, Table, Value};
+pub use yaml::{
+    SyntaxError, YamlEntry, YamlKind, YamlNode, YamlSpan, YamlStyle, emit_yaml, parse_yaml,
+    parse_yaml_spanned,
+};

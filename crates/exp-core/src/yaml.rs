@@ -1,0 +1,69 @@
+//! YAML as DVC reads and writes it with ruamel.yaml: scalars by its rules, positions for errors and editors, and text
+//! that is byte-identical (formats: sections 2 and 3).
+//!
+//! Reading goes over the events of a YAML parser and builds a [`YamlNode`] tree. Documents of the plain shape
+//! that DVC itself writes take a shortcut that yields the same values several times faster; whatever it does not
+//! know goes the long way.
+
+mod emit;
+mod fast;
+mod node;
+mod read;
+mod scalar;
+
+pub use emit::emit_yaml;
+pub(crate) use emit::{emit_block, emit_items};
+pub use node::{YamlEntry, YamlKind, YamlNode, YamlSpan, YamlStyle};
+
+use crate::value::Value;
+
+/// A text that is not valid YAML, or not to DVC.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct SyntaxError {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What is wrong there, lower case, without the position.
+    pub message: String,
+}
+
+/// Reads a document. One that is empty, `null`, `[]`, `0`, `false` or `''` is an empty map, as for DVC.
+///
+/// # Errors
+///
+/// For broken YAML, several documents, duplicate keys, unknown tags, keys that are lists or maps, aliases that grow
+/// beyond a million values, whole numbers beyond 128 bits, dates that do not exist.
+pub fn parse_yaml(text: &str) -> Result<Value, SyntaxError> {
+    let value = match fast::parse(text) {
+        Some(value) => value,
+        None => read::document(text)?.into_value()?,
+    };
+    Ok(if is_falsy(&value) { Value::table() } else { value })
+}
+
+/// Reads a document and keeps where everything stands. An empty document is a null scalar.
+///
+/// # Errors
+///
+/// As for [`parse_yaml`].
+pub fn parse_yaml_spanned(text: &str) -> Result<YamlNode, SyntaxError> {
+    let node = read::document(text)?;
+    // What only shows when aliases and merge keys are resolved.
+    node.to_value()?;
+    Ok(node)
+}
+
+fn is_falsy(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) | Value::Int(0) => true,
+        Value::Float(number) => *number == 0.0,
+        Value::Text(text) => text.is_empty(),
+        Value::List(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
