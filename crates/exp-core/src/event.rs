@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::plan::Reason;
+use crate::report::Failure;
 use crate::stage::StageId;
 
 /// Something that happened.
@@ -30,8 +31,9 @@ pub enum Event<'a> {
     Warning(&'a Warning),
 }
 
-/// What can happen to a stage, in this order: one of `Fresh`, `Restored`, `Started`, `Verified` or `Skipped`;
-/// after `Started` any number of `Command` and `Output`; then `Finished`.
+/// What can happen to a stage, in this order: one of `Fresh`, `Restored`, `Started`, `Verified`, `Skipped`, `Open` or
+/// `Failed`; after `Started` any number of `Command` and `Output`, then `Finished`, and `Failed` if it did not succeed
+/// and was not stopped on request. `Locked` comes last.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StageEvent<'a> {
@@ -65,8 +67,18 @@ pub enum StageEvent<'a> {
     Finished {
         /// Whether the outputs are recorded.
         success: bool,
-        /// From the start of the first command to now.
+        /// From the start of the first command to the end of the last.
         took: Duration,
+    },
+    /// It failed, before it started or after it finished.
+    Failed {
+        /// Why.
+        failure: &'a Failure,
+    },
+    /// In a dry run: whether it runs depends on what these stages would write.
+    Open {
+        /// The stages, never empty.
+        on: &'a [StageId],
     },
     /// The lock file got or changed its entry.
     Locked {

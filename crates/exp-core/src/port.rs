@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cancel::Cancelled;
 use crate::ctx::Ctx;
-use crate::digest::{Artifact, Digest};
+use crate::digest::{Algorithm, Artifact, Digest};
 use crate::lock::StageLock;
 use crate::path::Location;
 use crate::stage::{Out, ParamRef, Stage};
@@ -35,6 +35,20 @@ pub trait Inputs: Sync {
     /// Returns the content at `location` now; `None` when nothing is there.
     fn artifact(&self, ctx: &Ctx<'_>, location: &Location) -> Result<Option<Artifact>, PortError>;
 
+    /// Returns the content at `location` digested with `algorithm`, to compare it with a record that another writer made.
+    ///
+    /// Asked only when the record's algorithm is not the one that [`Inputs::artifact`] answers with. The default
+    /// answers with that one all the same, so such a record counts as changed.
+    fn artifact_as(
+        &self,
+        ctx: &Ctx<'_>,
+        location: &Location,
+        algorithm: Algorithm,
+    ) -> Result<Option<Artifact>, PortError> {
+        let _ = algorithm;
+        self.artifact(ctx, location)
+    }
+
     /// Returns the value of `param` now, the whole document for a whole file; `None` when key or file are missing.
     fn param(&self, param: &ParamRef) -> Result<Option<Value>, PortError>;
 }
@@ -50,7 +64,8 @@ pub trait Artifacts: Sync {
     /// Returns what was recorded under `key` (see `StageLock::run_key`), newest first.
     fn recall(&self, key: &Digest) -> Result<Vec<StageLock>, PortError>;
 
-    /// Brings the cached outputs of `stage` into the workspace as `lock` records them.
+    /// Brings the outputs of `stage` into the workspace as `lock` records them: those that are stored, also metrics and
+    /// plots with `cache: false`, whose bytes the run cache keeps. What is there and nowhere else is saved first.
     fn restore(&self, ctx: &Ctx<'_>, stage: &Stage, lock: &StageLock) -> Result<(), PortError>;
 
     /// Makes room for the outputs before the command runs: those without `persist` go away, those with it become
@@ -58,7 +73,8 @@ pub trait Artifacts: Sync {
     /// saved first.
     fn clear(&self, ctx: &Ctx<'_>, stage: &Stage) -> Result<(), PortError>;
 
-    /// Records the output `out` as it is in the workspace: a cached one moves into the store and is linked back.
+    /// Records the output `out` as it is in the workspace: a cached one moves into the store and is linked back; a
+    /// metric or plot with `cache: false` stays, and its bytes are copied into the store for the run cache.
     /// Returns `None` when nothing is there. Once it returns, the bytes are durable.
     fn keep(&self, ctx: &Ctx<'_>, stage: &Stage, out: &Out) -> Result<Option<Artifact>, PortError>;
 

@@ -1,0 +1,455 @@
+//! One stage's turn: compare, restore or run, keep, record.
+
+use std::time::Duration;
+
+use crate::changes::{Look, Snapshot, compare};
+use crate::ctx::Ctx;
+use crate::digest::{Artifact, Digest};
+use crate::event::{Event, RestoredFrom, StageEvent, Warning};
+use crate::lock::{LockEntry, StageLock};
+use crate::path::Location;
+use crate::plan::Reason;
+use crate::port::{Exit, PortError, Recorded};
+use crate::report::{Failure, Outcome, StageReport};
+use crate::stage::{Out, OutKind, Stage};
+
+use super::{ExecuteOptions, Job};
+
+/// A stage whose turn it is.
+pub(super) struct Turn<'t, 'a> {
+    pub(super) job: &'t Job<'a>,
+    pub(super) options: &'t ExecuteOptions,
+    pub(super) stage: &'t Stage,
+    /// Why it is done although nothing changed.
+    pub(super) forced: Option<Reason>,
+    /// What stages before it have recorded of a place.
+    pub(super) upstream: &'t dyn Fn(&Location) -> Option<Artifact>,
+}
+
+/// Why a turn ended early.
+enum Early {
+    /// After its commands ran for this long.
+    Failed(Failure, Duration),
+    /// Before anything was changed.
+    NotStarted,
+    /// While its commands ran.
+    Stopped(Duration),
+}
+
+/// What a turn that went well did.
+struct Done {
+    outcome: Outcome,
+    lock: Option<StageLock>,
+    took: Duration,
+}
+
+impl Turn<'_, '_> {
+    pub(super) fn perform(&self, ctx: &Ctx<'_>) -> StageReport {
+        let mut reasons = Vec::new();
+        let ended = self.decide(ctx, &mut reasons);
+        let done = ended.unwrap_or_else(|early| {
+            let (outcome, took) = match early {
+                Early::Failed(failure, took) => {
+                    self.emit(ctx, StageEvent::Failed { failure: &failure });
+                    (Outcome::Failed(failure), took)
+                }
+                Early::NotStarted => (Outcome::NotStarted, Duration::ZERO),
+                Early::Stopped(took) => (Outcome::Cancelled, took),
+            };
+            Done { outcome, lock: None, took }
+        });
+        let Done { outcome, lock, took } = done;
+        StageReport { id: self.stage.id.clone(), outcome, reasons, lock, took }
+    }
+
+    fn decide(&self, ctx: &Ctx<'_>, reasons: &mut Vec<Reason>) -> Result<Done, Early> {
+        let (stage, sources) = (self.stage, &self.job.sources);
+        if stage.frozen && !stage.is_data_source() {
+            ctx.warn(&Warning::Frozen { stage: stage.id.clone() });
+        }
+        let recorded = (sources.recorded)(&stage.id);
+        let look = Look {
+            inputs: sources.inputs,
+            artifacts: sources.artifacts,
+            allow_missing: self.options.allow_missing.then_some(self.upstream),
+        };
+        let snapshot = match stage.frozen {
+            true => None,
+            false => Some(Snapshot::take(ctx, stage, sources.inputs).map_err(port("read inputs"))?),
+        };
+        *reasons = compare(ctx, stage, snapshot.as_ref(), recorded.as_ref(), &look)
+            .map_err(port("compare with the record"))?;
+        reasons.extend(self.forced.clone());
+        if reasons.is_empty() {
+            self.emit(ctx, StageEvent::Fresh);
+            return Ok(Done { outcome: Outcome::Fresh, lock: recorded, took: Duration::ZERO });
+        }
+        match snapshot {
+            Some(snapshot) if !stage.is_data_source() => {
+                require(stage, &snapshot).map_err(failed)?;
+                self.restore_or_run(ctx, reasons, &snapshot, recorded.as_ref())
+            }
+            _ => self.verify(ctx, recorded.as_ref()),
+        }
+    }
+
+    fn restore_or_run(
+        &self,
+        ctx: &Ctx<'_>,
+        reasons: &[Reason],
+        snapshot: &Snapshot,
+        recorded: Option<&StageLock>,
+    ) -> Result<Done, Early> {
+        let artifacts = self.job.sources.artifacts;
+        if self.forced.is_none()
+            && let Some((from, found)) =
+                find_run(ctx, self.job, self.options, self.stage, reasons, snapshot, recorded)
+                    .map_err(port("look for an earlier run"))?
+        {
+            ctx.check().map_err(|_| Early::NotStarted)?;
+            artifacts.restore(ctx, self.stage, &found).map_err(port("restore outputs"))?;
+            self.emit(ctx, StageEvent::Restored { from });
+            let outs = found.outs.iter().map(|out| (out.path.as_str(), out.artifact)).collect();
+            let lock = self.record(ctx, None, lock_of(self.stage, snapshot, recorded, outs))?;
+            let outcome = Outcome::Restored(from);
+            return Ok(Done { outcome, lock: Some(lock), took: Duration::ZERO });
+        }
+        ctx.check().map_err(|_| Early::NotStarted)?;
+        artifacts.clear(ctx, self.stage).map_err(port("clear outputs"))?;
+        self.run(ctx, reasons, snapshot, recorded)
+    }
+
+    fn run(
+        &self,
+        ctx: &Ctx<'_>,
+        reasons: &[Reason],
+        snapshot: &Snapshot,
+        recorded: Option<&StageLock>,
+    ) -> Result<Done, Early> {
+        self.emit(ctx, StageEvent::Started { reasons });
+        let ran = self.job.executor.run(ctx, self.stage);
+        let took = ran.took;
+        let kept = match ran.exit {
+            Exit::Success => self.keep_and_record(ctx, snapshot, recorded),
+            Exit::Cancelled => Err(Early::Stopped(took)),
+            exit => Err(failed(Failure::Exit(exit))),
+        };
+        self.emit(ctx, StageEvent::Finished { success: kept.is_ok(), took });
+        let (lock, locked) = kept.map_err(|early| match early {
+            Early::Failed(failure, _) => Early::Failed(failure, took),
+            _ => Early::Stopped(took),
+        })?;
+        self.emit_locked(ctx, locked);
+        Ok(Done { outcome: Outcome::Ran, lock: Some(lock), took })
+    }
+
+    fn keep_and_record(
+        &self,
+        ctx: &Ctx<'_>,
+        snapshot: &Snapshot,
+        recorded: Option<&StageLock>,
+    ) -> Result<(StageLock, Recorded), Early> {
+        let mut outs = Vec::with_capacity(self.stage.outs.len());
+        for out in &self.stage.outs {
+            // Before anything moves into the store, so that a run that lacks an output changes nothing there.
+            let there = self.job.sources.inputs.artifact(ctx, &out.location);
+            if there.map_err(port("look at an output"))?.is_none() {
+                let (path, location) = (out.path.clone(), out.location.clone());
+                return Err(failed(Failure::OutNotProduced { path, location }));
+            }
+        }
+        for out in &self.stage.outs {
+            outs.push((out.path.as_str(), self.keep(ctx, out)?));
+        }
+        let lock = lock_of(self.stage, snapshot, recorded, outs);
+        let key = match self.options.run_cache && self.options.commit && recordable(self.stage) {
+            true => lock.run_key(),
+            false => None,
+        };
+        let recorded = self.write(key.as_ref(), &lock)?;
+        Ok((lock, recorded))
+    }
+
+    fn keep(&self, ctx: &Ctx<'_>, out: &Out) -> Result<Option<Artifact>, Early> {
+        let sources = &self.job.sources;
+        let kept = match self.options.commit {
+            true => sources.artifacts.keep(ctx, self.stage, out),
+            false => sources.inputs.artifact(ctx, &out.location),
+        };
+        match kept.map_err(port("keep an output"))? {
+            Some(artifact) => Ok(Some(artifact)),
+            None => {
+                let (path, location) = (out.path.clone(), out.location.clone());
+                Err(failed(Failure::OutNotProduced { path, location }))
+            }
+        }
+    }
+
+    /// Records a data source or a frozen stage as it is in the workspace.
+    fn verify(&self, ctx: &Ctx<'_>, recorded: Option<&StageLock>) -> Result<Done, Early> {
+        let (stage, inputs) = (self.stage, self.job.sources.inputs);
+        let mut paths = Vec::new();
+        let mut outs = Vec::with_capacity(stage.outs.len());
+        for out in &stage.outs {
+            match inputs.artifact(ctx, &out.location).map_err(port("look at an output"))? {
+                Some(_) => {}
+                // The caller said that absent data is no change, so its record stands.
+                None if self.options.allow_missing => {}
+                None => paths.push(out.path.clone()),
+            }
+        }
+        if !paths.is_empty() {
+            return Err(failed(Failure::MissingData { paths }));
+        }
+        let snapshot = Snapshot::take(ctx, stage, inputs).map_err(port("read inputs"))?;
+        require(stage, &snapshot).map_err(failed)?;
+        for out in &stage.outs {
+            let there = inputs.artifact(ctx, &out.location).map_err(port("look at an output"))?;
+            let artifact = match there {
+                Some(_) => self.keep(ctx, out)?,
+                None => {
+                    recorded.and_then(|lock| lock.out(&out.path)).and_then(|entry| entry.artifact)
+                }
+            };
+            outs.push((out.path.as_str(), artifact));
+        }
+        let lock = lock_of(stage, &snapshot, recorded, outs);
+        let written = self.write(None, &lock)?;
+        self.emit(ctx, StageEvent::Verified);
+        self.emit_locked(ctx, written);
+        Ok(Done { outcome: Outcome::Verified, lock: Some(lock), took: Duration::ZERO })
+    }
+
+    fn record(
+        &self,
+        ctx: &Ctx<'_>,
+        key: Option<&Digest>,
+        lock: StageLock,
+    ) -> Result<StageLock, Early> {
+        let written = self.write(key, &lock)?;
+        self.emit_locked(ctx, written);
+        Ok(lock)
+    }
+
+    fn write(&self, key: Option<&Digest>, lock: &StageLock) -> Result<Recorded, Early> {
+        let artifacts = self.job.sources.artifacts;
+        artifacts.record(self.stage, key, lock).map_err(port("record the stage"))
+    }
+
+    fn emit_locked(&self, ctx: &Ctx<'_>, recorded: Recorded) {
+        if recorded != Recorded::Unchanged && !self.stage.is_data_source() {
+            self.emit(ctx, StageEvent::Locked { created: recorded == Recorded::Created });
+        }
+    }
+
+    fn emit(&self, ctx: &Ctx<'_>, what: StageEvent<'_>) {
+        ctx.emit(Event::Stage { stage: &self.stage.id, what });
+    }
+}
+
+/// Returns the event of a stage that would be done, without doing it.
+pub(super) fn rehearse<'e>(
+    ctx: &Ctx<'_>,
+    job: &Job<'_>,
+    options: &ExecuteOptions,
+    stage: &Stage,
+    reasons: &'e [Reason],
+) -> Result<StageEvent<'e>, PortError> {
+    if stage.is_data_source() || stage.frozen {
+        return Ok(StageEvent::Verified);
+    }
+    let forced = reasons.iter().any(|why| matches!(why, Reason::Forced | Reason::Upstream));
+    let snapshot = Snapshot::take(ctx, stage, job.sources.inputs)?;
+    if !forced && require(stage, &snapshot).is_ok() {
+        let recorded = (job.sources.recorded)(&stage.id);
+        let found = find_run(ctx, job, options, stage, reasons, &snapshot, recorded.as_ref())?;
+        if let Some((from, _)) = found {
+            return Ok(StageEvent::Restored { from });
+        }
+    }
+    Ok(StageEvent::Started { reasons })
+}
+
+/// Checks that everything a stage reads is there.
+fn require(stage: &Stage, snapshot: &Snapshot) -> Result<(), Failure> {
+    for (dep, now) in stage.deps.iter().zip(&snapshot.deps) {
+        if now.is_none() {
+            let (path, location) = (dep.path.clone(), dep.location.clone());
+            return Err(Failure::MissingDep { path, location });
+        }
+    }
+    for read in &snapshot.params {
+        let (file, location) = (read.file.clone(), read.location.clone());
+        if !read.exists {
+            return Err(Failure::MissingParamFile { file, location });
+        }
+        let missing = read.values.iter().filter(|(_, value)| value.is_none());
+        let keys: Vec<_> = missing.map(|(key, _)| key.clone()).collect();
+        if !keys.is_empty() {
+            return Err(Failure::MissingParam { file, location, keys });
+        }
+    }
+    Ok(())
+}
+
+/// Finds a run with this command, these dependencies and these parameters whose outputs are all at hand: the recorded
+/// one when only outputs changed, else the newest of the run cache.
+fn find_run(
+    ctx: &Ctx<'_>,
+    job: &Job<'_>,
+    options: &ExecuteOptions,
+    stage: &Stage,
+    reasons: &[Reason],
+    snapshot: &Snapshot,
+    recorded: Option<&StageLock>,
+) -> Result<Option<(RestoredFrom, StageLock)>, PortError> {
+    if !recordable(stage) {
+        return Ok(None);
+    }
+    let only_outs = reasons.iter().all(|reason| matches!(reason, Reason::Out { .. }));
+    if let (true, Some(recorded)) = (only_outs, recorded)
+        && at_hand(ctx, job, stage, recorded)?
+    {
+        return Ok(Some((RestoredFrom::LockFile, recorded.clone())));
+    }
+    if !options.run_cache {
+        return Ok(None);
+    }
+    let outs = stage.outs.iter().map(|out| (out.path.as_str(), None)).collect();
+    let wanted = lock_of(stage, snapshot, None, outs);
+    let Some(key) = wanted.run_key() else { return Ok(None) };
+    for found in job.sources.artifacts.recall(&key)? {
+        if agrees(&wanted, &found) && all_stored(job, &found)? {
+            return Ok(Some((RestoredFrom::RunCache, found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns whether the outputs of a record are stored, or, of those that are not for the store, unchanged in place.
+fn at_hand(
+    ctx: &Ctx<'_>,
+    job: &Job<'_>,
+    stage: &Stage,
+    lock: &StageLock,
+) -> Result<bool, PortError> {
+    for out in &stage.outs {
+        let Some(was) = lock.out(&out.path).and_then(|entry| entry.artifact) else {
+            return Ok(false);
+        };
+        let unchanged = !out.cache
+            && job
+                .sources
+                .inputs
+                .artifact(ctx, &out.location)?
+                .is_some_and(|now| now.same_content(&was));
+        if !unchanged && !job.sources.artifacts.is_stored(&was)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn all_stored(job: &Job<'_>, lock: &StageLock) -> Result<bool, PortError> {
+    for out in &lock.outs {
+        let Some(artifact) = &out.artifact else { return Ok(false) };
+        if !job.sources.artifacts.is_stored(artifact)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Returns whether a run of the run cache really had what is wanted. Its key is not enough: it leaves out
+/// parameters called `size` and `nfiles`.
+fn agrees(wanted: &StageLock, found: &StageLock) -> bool {
+    let same_deps = wanted.deps.len() == found.deps.len()
+        && wanted.deps.iter().all(|dep| {
+            let other = found.dep(&dep.path).and_then(|entry| entry.artifact);
+            matches!((dep.artifact, other), (Some(a), Some(b)) if a.same_content(&b))
+        });
+    let same_params = wanted.params.len() == found.params.len()
+        && wanted.params.iter().all(|(file, values)| {
+            found.params_of(file).is_some_and(|others| {
+                values.len() == others.len()
+                    && values.iter().all(|(key, value)| {
+                        others.get(key).is_some_and(|other| other.same_as_python(value))
+                    })
+            })
+        });
+    let same_outs = wanted.outs.len() == found.outs.len()
+        && wanted.outs.iter().all(|out| found.out(&out.path).is_some());
+    wanted.cmd == found.cmd && same_deps && same_params && same_outs
+}
+
+/// Returns whether runs of the stage may be written to and taken from the run cache: its command alone decides what
+/// its outputs are, and all of them are in the project and stored.
+fn recordable(stage: &Stage) -> bool {
+    let has_all = stage.cmd.is_some()
+        && !(stage.deps.is_empty() && stage.params.is_empty())
+        && !stage.outs.is_empty();
+    let deps_are_local = stage.deps.iter().all(|dep| !matches!(dep.location, Location::Url(_)));
+    let outs_are_plain = stage.outs.iter().all(|out| {
+        let in_store = out.cache || out.kind != OutKind::Data;
+        in_store && !out.persist && out.location.workspace().is_some()
+    });
+    has_all && !stage.always_changed && deps_are_local && outs_are_plain
+}
+
+/// Builds a record in DVC's order. Foreign fields of the old record stay with a content that did not change.
+fn lock_of(
+    stage: &Stage,
+    snapshot: &Snapshot,
+    recorded: Option<&StageLock>,
+    outs: Vec<(&str, Option<Artifact>)>,
+) -> StageLock {
+    let entry = |path: &str, artifact: Option<Artifact>, old: Option<&LockEntry>| {
+        let unchanged = old.filter(|old| match (&old.artifact, &artifact) {
+            (Some(old), Some(new)) => old.same_content(new),
+            (None, None) => true,
+            _ => false,
+        });
+        let extra = unchanged.map(|old| old.extra.clone()).unwrap_or_default();
+        LockEntry { path: path.to_owned(), artifact, extra }
+    };
+    let mut deps: Vec<LockEntry> = match (stage.is_data_source(), recorded) {
+        (true, recorded) => recorded.map(|lock| lock.deps.clone()).unwrap_or_default(),
+        (false, _) => {
+            let deps = stage.deps.iter().zip(&snapshot.deps);
+            deps.map(|(dep, now)| {
+                entry(&dep.path, *now, recorded.and_then(|lock| lock.dep(&dep.path)))
+            })
+            .collect()
+        }
+    };
+    let mut outs: Vec<LockEntry> = outs
+        .into_iter()
+        .map(|(path, artifact)| entry(path, artifact, recorded.and_then(|lock| lock.out(path))))
+        .collect();
+    if !stage.is_data_source() {
+        deps.sort_by(|a, b| a.path.cmp(&b.path));
+        outs.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+    let mut params: Vec<_> = snapshot
+        .params
+        .iter()
+        .map(|file| (file.file.clone(), file.table()))
+        .filter(|(_, values)| !values.is_empty())
+        .collect();
+    params.sort_by(|(a, _), (b, _)| {
+        (a != "params.yaml").cmp(&(b != "params.yaml")).then_with(|| a.cmp(b))
+    });
+    StageLock { cmd: stage.cmd.clone(), deps, params, outs }
+}
+
+fn failed(failure: Failure) -> Early {
+    Early::Failed(failure, Duration::ZERO)
+}
+
+/// Says what was attempted when a port fails; a stop is not a failure.
+fn port(action: &'static str) -> impl Fn(PortError) -> Early {
+    move |source| match source {
+        PortError::Cancelled(_) => Early::NotStarted,
+        source => failed(Failure::Port { action, source }),
+    }
+}
