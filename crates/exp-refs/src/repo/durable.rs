@@ -1,0 +1,67 @@
+//! Syncing what was written, because gix leaves that to the kernel.
+//!
+//! A ref may only become visible when the objects that it leads to are on disk; otherwise a power cut leaves a
+//! ref to an empty file, which makes Git refuse the whole repository. So: objects, then the ref's lock file,
+//! then the rename, then the directory.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Git;
+use crate::error::GitError;
+use crate::id::RawId;
+
+impl Git {
+    /// Syncs the loose objects among `ids` and their directories. Packed ones are on disk already.
+    pub(super) fn sync_objects(&self, ids: &[RawId]) -> Result<(), GitError> {
+        if !self.is_durable() {
+            return Ok(());
+        }
+        let objects = self.common_dir().join("objects");
+        let mut dirs = BTreeSet::from([objects.clone()]);
+        for id in ids {
+            let hex = crate::id::BlobId(*id).to_string();
+            let dir = objects.join(&hex[..2]);
+            if sync(&dir.join(&hex[2..]))? {
+                dirs.insert(dir);
+            }
+        }
+        dirs.iter().rev().try_for_each(|dir| sync(dir).map(drop))
+    }
+
+    /// Syncs a file, if it is there.
+    pub(super) fn sync_file(&self, path: &Path) -> Result<(), GitError> {
+        if self.is_durable() { sync(path).map(drop) } else { Ok(()) }
+    }
+
+    /// Syncs the directories that lead from `refs` to each of these refs' files.
+    pub(super) fn sync_ref_dirs(&self, paths: &[PathBuf]) -> Result<(), GitError> {
+        if !self.is_durable() {
+            return Ok(());
+        }
+        let top = self.common_dir().join("refs");
+        let mut dirs = BTreeSet::new();
+        for path in paths {
+            dirs.extend(
+                path.ancestors()
+                    .skip(1)
+                    .take_while(|dir| dir.starts_with(&top))
+                    .map(Path::to_owned),
+            );
+        }
+        dirs.iter().rev().try_for_each(|dir| sync(dir).map(drop))
+    }
+}
+
+/// Syncs a file or directory and returns whether there is one.
+fn sync(path: &Path) -> Result<bool, GitError> {
+    match File::open(path).and_then(|file| file.sync_all()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        // Some file systems have no sync for directories; there is nothing better to do on those.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(true),
+        Err(error) => Err(GitError::io("sync", path, error)),
+    }
+}

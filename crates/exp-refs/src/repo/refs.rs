@@ -1,0 +1,195 @@
+//! Listing refs, and changing them by compare-and-swap.
+
+use std::time::Duration;
+
+use gix::lock::acquire::Fail;
+use gix::refs::Target;
+use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
+
+use super::{Git, failed, oid, raw};
+use crate::error::{GitError, UpdateError};
+use crate::id::CommitId;
+use crate::layout::RefName;
+
+/// So long a writer waits for another one's lock on a ref or on the packed refs.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// A ref that points to an object directly.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ref {
+    /// Its full name.
+    pub name: RefName,
+    /// The object. All refs that we write point to commits.
+    pub commit: CommitId,
+}
+
+/// What a ref must be for a change to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    Any,
+    /// It does not exist.
+    Missing,
+    /// It points to this.
+    Is(CommitId),
+}
+
+/// One change of a ref.
+#[derive(Debug, Clone)]
+pub struct RefChange {
+    /// The ref.
+    pub name: RefName,
+    /// What it is to point to; `None` removes it.
+    pub new: Option<CommitId>,
+    /// What it must be before.
+    pub expected: Expected,
+}
+
+impl Git {
+    /// Returns the refs whose names begin with `prefix`, by name. Symbolic refs are left out.
+    ///
+    /// `prefix` ends in `/` or is a whole part: it is looked up as a directory. Nothing there gives nothing.
+    pub fn list_refs(&self, prefix: &str) -> Result<Vec<Ref>, GitError> {
+        let repo = self.local();
+        let action = format!("list `{prefix}`");
+        let platform = repo.references().map_err(failed(&action))?;
+        let mut list = Vec::new();
+        for reference in platform.prefixed(prefix).map_err(failed(&action))? {
+            // A broken ref, or one that is removed just now, does not hide the others.
+            let Ok(reference) = reference else { continue };
+            let Some(id) = reference.try_id() else { continue };
+            let Ok(name) = std::str::from_utf8(reference.name().as_bstr()) else { continue };
+            list.push(Ref { name: RefName::listed(name.to_owned()), commit: CommitId(raw(&id)) });
+        }
+        list.sort();
+        Ok(list)
+    }
+
+    /// Returns what a ref points to, through symbolic refs; `None` when it does not exist.
+    pub fn read_ref(&self, name: &RefName) -> Result<Option<CommitId>, GitError> {
+        let action = format!("read ref `{name}`");
+        let repo = self.local();
+        let Some(mut reference) =
+            repo.try_find_reference(name.as_str()).map_err(failed(&action))?
+        else {
+            return Ok(None);
+        };
+        let id = reference.follow_to_object().map_err(failed(&action))?;
+        Ok(Some(CommitId(raw(&id))))
+    }
+
+    /// Makes all of these changes or, when a ref is not what was expected, none.
+    ///
+    /// All refs are locked, compared, then changed. A crash in between leaves each ref as it was or as it should
+    /// be. New values are on disk when this returns. A ref that appears twice is an error. No reflog is begun:
+    /// `refs/exps` has none in DVC either, and Git drops a ref's log together with the ref, so that it could not
+    /// undo a removal; that is what the operation log is for.
+    pub fn update_refs(&self, changes: &[RefChange]) -> Result<(), UpdateError> {
+        self.update_refs_logged(changes, "", RefLog::AndReference)
+    }
+
+    pub(super) fn update_refs_logged(
+        &self,
+        changes: &[RefChange],
+        message: &str,
+        log: RefLog,
+    ) -> Result<(), UpdateError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        for change in changes.iter().filter(|change| change.expected == Expected::Missing) {
+            if let found @ Some(_) = self.read_ref(&change.name)? {
+                return Err(UpdateError::Raced { name: change.name.clone(), found });
+            }
+        }
+        let repo = self.local();
+        let edits: Vec<RefEdit> =
+            changes.iter().map(|change| edit(change, message, log)).collect::<Result<_, _>>()?;
+        let committer = repo.committer().transpose().ok().flatten();
+        let generic =
+            gix::actor::SignatureRef { name: "exp".into(), email: "exp".into(), time: "0 +0000" };
+        let committer = Some(committer.unwrap_or(generic));
+        let fail = Fail::AfterDurationWithBackoff(LOCK_WAIT);
+
+        let prepared = match repo.refs.transaction().prepare(edits, fail, fail) {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(self.explain(changes, error)),
+        };
+        // gix lets `MustNotExist` pass when the ref exists and has the very value that is to be written. Whether
+        // one appeared since the look above is in the edits that the commit hands out, and seen below. By then
+        // the other refs are changed, but only two writers with the same commit for the same ref get there.
+        let paths: Vec<_> = changes.iter().map(|change| self.ref_path(&change.name)).collect();
+        for path in &paths {
+            let mut lock = path.clone().into_os_string();
+            lock.push(".lock");
+            self.sync_file(lock.as_ref())?;
+        }
+        let done = prepared.commit(committer).map_err(failed("update refs"))?;
+        self.sync_ref_dirs(&paths)?;
+        if changes.iter().any(|change| change.new.is_none()) {
+            self.sync_file(&self.common_dir().join("packed-refs"))?;
+        }
+        for change in changes.iter().filter(|change| change.expected == Expected::Missing) {
+            let existed = done.iter().any(|edit| {
+                edit.name.as_bstr() == change.name.as_str()
+                    && matches!(
+                        &edit.change,
+                        Change::Update { expected: PreviousValue::MustExistAndMatch(_), .. }
+                    )
+            });
+            if existed {
+                return Err(UpdateError::Raced { name: change.name.clone(), found: change.new });
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out why a transaction was refused, by looking at the refs again.
+    fn explain(&self, changes: &[RefChange], error: gix::Error) -> UpdateError {
+        for change in changes {
+            let Ok(found) = self.read_ref(&change.name) else { continue };
+            let fits = match change.expected {
+                Expected::Any => true,
+                Expected::Missing => found.is_none(),
+                Expected::Is(commit) => found == Some(commit),
+            };
+            if !fits {
+                return UpdateError::Raced { name: change.name.clone(), found };
+            }
+        }
+        for change in changes {
+            let mut lock = self.ref_path(&change.name).into_os_string();
+            lock.push(".lock");
+            let lock = std::path::PathBuf::from(lock);
+            if lock.exists() {
+                return UpdateError::Locked { name: change.name.clone(), lock };
+            }
+        }
+        failed("lock refs")(error).into()
+    }
+}
+
+fn edit(change: &RefChange, message: &str, log: RefLog) -> Result<RefEdit, GitError> {
+    let name = gix::refs::FullName::try_from(change.name.as_str())
+        .map_err(|error| GitError::new(format!("name ref `{}`", change.name), error))?;
+    let target = |id: CommitId| Target::Object(oid(id.0));
+    let change = match change.new {
+        Some(new) => Change::Update {
+            log: LogChange { mode: log, force_create_reflog: false, message: message.into() },
+            expected: match change.expected {
+                Expected::Any => PreviousValue::Any,
+                Expected::Missing => PreviousValue::MustNotExist,
+                Expected::Is(old) => PreviousValue::MustExistAndMatch(target(old)),
+            },
+            new: target(new),
+        },
+        None => Change::Delete {
+            expected: match change.expected {
+                Expected::Any | Expected::Missing => PreviousValue::Any,
+                Expected::Is(old) => PreviousValue::MustExistAndMatch(target(old)),
+            },
+            log,
+        },
+    };
+    Ok(RefEdit { change, name, deref: false })
+}
