@@ -1,3 +1,60 @@
 //! `cargo xtask`: the development tasks of this workspace.
+//!
+//! Each task is a module with a `run` that prints what it does and returns whether all went well. Nothing outside of
+//! std is used, so that this crate builds in seconds.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to a terminal")]
 
-fn main() {}
+mod bench;
+mod ci;
+mod codegen;
+mod demo;
+mod fixture;
+mod layers;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask TASK
+
+  ci        everything that CI runs, stops at the first failure
+  test      sets up what tests need and runs all of them [--quick: without dvc and the demo]
+  demo      builds the release binary and walks through a real project [--keep] [--exp PATH]
+  bench     times whole commands beside dvc [--full: dvc on 5,000 experiments too] [--exp PATH]
+  setup     installs the real dvc under target/oracle
+  layers    which crate may import which
+  tidy      what clippy cannot check
+  codegen   generated parts of the documents [--check]
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match words.split_first() {
+        Some((&"ci", [])) => ci::run(),
+        Some((&"test", [])) => test::run(test::Extent::Whole),
+        Some((&"test", ["--quick"])) => test::run(test::Extent::Quick),
+        Some((&"demo", rest)) => demo::run(rest),
+        Some((&"bench", rest)) => bench::run(rest),
+        Some((&"setup", [])) => setup::run(),
+        Some((&"layers", [])) => layers::run(),
+        Some((&"tidy", [])) => tidy::run(),
+        Some((&"codegen", [])) => codegen::run(codegen::Mode::Write),
+        Some((&"codegen", ["--check"])) => codegen::run(codegen::Mode::Check),
+        Some((&("help" | "--help" | "-h"), _)) => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(format!("unknown task or switch: {}\n\n{USAGE}", words.join(" "))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
