@@ -346,7 +346,7 @@ fn answer(aspect: &str, answer: &Answer, twin: &Twin) -> io::Result<Observation>
     if aspect == "json" {
         return normalizer
             .json(&answer.stdout)
-            .or_else(|problem| Ok([("".to_owned(), problem)].into()));
+            .or_else(|problem| Ok([(String::new(), problem)].into()));
     }
     let text = normalizer.text(&answer.stdout);
     let mut lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();

@@ -54,7 +54,9 @@ pub fn observe(
     match aspect {
         "yaml" => named(&|name| name == "dvc.yaml"),
         "lock" => named(&|name| name == "dvc.lock"),
-        "dvcfiles" => named(&|name| name.ends_with(".dvc")),
+        "dvcfiles" => {
+            named(&|name| Path::new(name).extension().is_some_and(|ending| ending == "dvc"))
+        }
         "ignore" => named(&|name| name == ".gitignore"),
         "config" => {
             let mut found = Observation::new();
@@ -118,46 +120,50 @@ fn trees(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<Observation> 
 /// Names with the start of their baseline, and commits. A directory without Git has none.
 fn experiment_refs(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<Observation> {
     let format = "--format=%(objectname) %(refname)";
-    let Ok(listed) = git(dir, env, &["for-each-ref", format, "refs/exps/"]) else {
-        return Ok(Observation::new());
-    };
+    let listed = git_if_any(dir, env, &["for-each-ref", format, "refs/exps/"])?;
     let mut found = Observation::new();
     for line in listed.lines() {
         let parts: Vec<&str> = line.split([' ', '/']).collect();
-        if let [id, "refs", "exps", two, rest, name] = parts[..] {
-            if !matches!(two, "apply" | "celery" | "exec" | "temp") {
-                let base = format!("{two}{}", rest.get(..5).unwrap_or(rest));
-                found.insert(format!("{name}@{base}"), id.to_owned());
-            }
+        if let [id, "refs", "exps", two, rest, name] = parts[..]
+            && !matches!(two, "apply" | "celery" | "exec" | "temp")
+        {
+            let base = format!("{two}{}", rest.get(..5).unwrap_or(rest));
+            found.insert(format!("{name}@{base}"), id.to_owned());
         }
     }
     Ok(found)
 }
 
 fn refs(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<Observation> {
-    let Ok(listed) = git(dir, env, &["for-each-ref", "--format=%(refname) %(objectname)"]) else {
-        return Ok(Observation::new());
-    };
+    let listed = git_if_any(dir, env, &["for-each-ref", "--format=%(refname) %(objectname)"])?;
     let mut found: Observation = listed
         .lines()
         .filter(|line| !line.starts_with("refs/exps/") && !line.starts_with("refs/exp/"))
         .filter_map(|line| line.split_once(' '))
         .map(|(name, id)| (name.to_owned(), id.to_owned()))
         .collect();
-    let head = git(dir, env, &["symbolic-ref", "-q", "HEAD"]).unwrap_or_else(|_| "detached".into());
-    found.insert("HEAD".into(), head.trim_end().to_owned());
+    if dir.join(".git").exists() {
+        let head = git(dir, env, &["symbolic-ref", "-q", "HEAD"]);
+        found.insert(
+            "HEAD".into(),
+            head.unwrap_or_else(|_| "detached".into()).trim_end().to_owned(),
+        );
+    }
     Ok(found)
 }
 
 fn index(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<Observation> {
-    let Ok(listed) = git(dir, env, &["ls-files", "-s"]) else {
-        return Ok(Observation::new());
-    };
+    let listed = git_if_any(dir, env, &["ls-files", "-s"])?;
     Ok(listed
         .lines()
         .filter_map(|line| line.split_once('\t'))
         .map(|(entry, path)| (path.to_owned(), entry.to_owned()))
         .collect())
+}
+
+/// What `git` prints; nothing where there is no repository, which is what some scenarios are about.
+fn git_if_any(dir: &Path, env: &BTreeMap<String, String>, args: &[&str]) -> io::Result<String> {
+    if dir.join(".git").exists() { git(dir, env, args) } else { Ok(String::new()) }
 }
 
 fn digests(root: &Path, wanted: &dyn Fn(&str) -> bool) -> io::Result<Observation> {
