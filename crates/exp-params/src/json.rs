@@ -7,6 +7,8 @@ use exp_core::{Table, Value};
 use crate::format::{Format, ParseError};
 
 
+pub(crate) mod edit;
+
 /// Values may be nested so deep, as in Python's default recursion limit.
 const MAX_DEPTH: usize = 500;
 

@@ -11,6 +11,7 @@ use ruff_text_size::Ranged;
 
 use crate::format::{Format, ParseError};
 
+pub(crate) mod edit;
 mod guard;
 
 /// A module or the body of a class.

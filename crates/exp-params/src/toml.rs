@@ -5,6 +5,8 @@ use toml_edit::{Document, Item, Value as TomlValue};
 
 use crate::format::{Format, ParseError};
 
+pub(crate) mod edit;
+
 /// Reads one TOML document.
 pub(crate) fn parse(text: &str) -> Result<Value, ParseError> {
     let document = document(text)?;

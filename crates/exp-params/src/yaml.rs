@@ -4,6 +4,9 @@ use exp_core::{SyntaxError, Value};
 
 use crate::format::{Format, ParseError};
 
+pub(crate) mod edit;
+mod write;
+
 /// Reads one YAML document.
 pub(crate) fn parse(text: &str) -> Result<Value, ParseError> {
     exp_core::parse_yaml(text).map_err(error)
