@@ -11,7 +11,7 @@
 //! | `refs` | branch, tag, remote branch, `HEAD` | commit, or branch for `HEAD` |
 //! | `index` | path | mode and blob as staged |
 //! | `stash` | `refs/stash` | number of entries |
-//! | `work` | path | mode and digest of each file outside of `.git` and `.dvc` |
+//! | `work` | path | mode and digest of each other file outside of `.git` and `.dvc` |
 //! | `dir:PATH` | path | mode and digest of each file below `PATH` |
 
 use std::collections::BTreeMap;
@@ -54,9 +54,7 @@ pub fn observe(
     match aspect {
         "yaml" => named(&|name| name == "dvc.yaml"),
         "lock" => named(&|name| name == "dvc.lock"),
-        "dvcfiles" => {
-            named(&|name| Path::new(name).extension().is_some_and(|ending| ending == "dvc"))
-        }
+        "dvcfiles" => named(&is_dvc_file),
         "ignore" => named(&|name| name == ".gitignore"),
         "config" => {
             let mut found = Observation::new();
@@ -75,10 +73,10 @@ pub fn observe(
                 .map(|path| Ok((path.clone(), text(&root.join(path))?)))
                 .collect()
         }
-        "work" => digests(dir, &|path| !path.starts_with(".dvc/") && !path.starts_with(".git/")),
+        "work" => digests(dir, &|path| !path.starts_with(".dvc/") && !has_own_aspect(path)),
         "exps" => experiments(dir, env, normalizer),
         "tree" => trees(dir, env),
-        "refs" => refs(dir, env),
+        "refs" => refs(dir, env, normalizer),
         "index" => index(dir, env),
         "stash" => {
             let entries = git(dir, env, &["stash", "list"])?.lines().count();
@@ -134,13 +132,17 @@ fn experiment_refs(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<Obs
     Ok(found)
 }
 
-fn refs(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<Observation> {
+fn refs(
+    dir: &Path,
+    env: &BTreeMap<String, String>,
+    normalizer: &Normalizer,
+) -> io::Result<Observation> {
     let listed = git_if_any(dir, env, &["for-each-ref", "--format=%(refname) %(objectname)"])?;
     let mut found: Observation = listed
         .lines()
         .filter(|line| !line.starts_with("refs/exps/") && !line.starts_with("refs/exp/"))
         .filter_map(|line| line.split_once(' '))
-        .map(|(name, id)| (name.to_owned(), id.to_owned()))
+        .map(|(name, id)| (name.to_owned(), normalizer.text(id)))
         .collect();
     if dir.join(".git").exists() {
         let head = git(dir, env, &["symbolic-ref", "-q", "HEAD"]);
@@ -159,6 +161,16 @@ fn index(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<Observation> 
         .filter_map(|line| line.split_once('\t'))
         .map(|(entry, path)| (path.to_owned(), entry.to_owned()))
         .collect())
+}
+
+/// Whether a file is compared as text already.
+fn has_own_aspect(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    matches!(name, "dvc.yaml" | "dvc.lock" | ".gitignore") || is_dvc_file(name)
+}
+
+fn is_dvc_file(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "dvc")
 }
 
 /// What `git` prints; nothing where there is no repository, which is what some scenarios are about.
