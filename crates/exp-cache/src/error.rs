@@ -1,0 +1,119 @@
+//! What can go wrong in the store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use exp_core::{Algorithm, Cancelled, Digest, ObjectId};
+
+use crate::tree::TreeError;
+
+/// A store that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The work was asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// An object that the store does not have.
+    #[error("object {id} is not in the cache")]
+    Missing {
+        /// Which one.
+        id: ObjectId,
+    },
+    /// An object whose bytes do not have the digest that it is filed under.
+    #[error("object {id} is corrupt: its bytes digest to {found}")]
+    Corrupt {
+        /// The name it is filed under.
+        id: ObjectId,
+        /// What its bytes digest to.
+        found: Digest,
+    },
+    /// A directory manifest that cannot be used.
+    #[error("the manifest {id} is not valid")]
+    Manifest {
+        /// Which one.
+        id: ObjectId,
+        /// What is wrong with it.
+        source: TreeError,
+    },
+    /// A directory whose files cannot be written as a manifest.
+    #[error("the files of `{}` cannot be listed in a manifest", path.display())]
+    Unlistable {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: TreeError,
+    },
+    /// A path where nothing is.
+    #[error("`{}` does not exist", path.display())]
+    Absent {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file name that DVC's formats cannot express.
+    #[error("the name of `{}` is not UTF-8", path.display())]
+    NotUtf8 {
+        /// The path, shown with replacement characters.
+        path: PathBuf,
+    },
+    /// A symbolic link that leads nowhere.
+    #[error("`{}` is a broken symbolic link", path.display())]
+    BrokenLink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Something that is neither file nor directory: a socket, a pipe, a device.
+    #[error("`{}` is neither a file nor a directory", path.display())]
+    Special {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A directory that is reached through a symbolic link cannot be stored and linked back.
+    #[error("`{}` is a symbolic link to a directory", path.display())]
+    LinkedDirectory {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A file or directory that changed while it was worked on, or after the plan was made.
+    #[error("`{}` changed in the meantime", path.display())]
+    Changed {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Ignored files are where a file must go.
+    #[error("`{}` is in the way and holds ignored files", path.display())]
+    Occupied {
+        /// The directory that cannot be removed.
+        path: PathBuf,
+    },
+    /// None of the configured link kinds works between store and workspace.
+    #[error("no configured link type works between the cache and `{}`", path.display())]
+    NoLinkKind {
+        /// The file that was to be made.
+        path: PathBuf,
+    },
+    /// New objects cannot be named by this algorithm.
+    #[error("new objects cannot be named by {algorithm}")]
+    ReadOnlyAlgorithm {
+        /// The algorithm.
+        algorithm: Algorithm,
+    },
+    /// A file-system operation that failed.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it did not work.
+        source: io::Error,
+    },
+}
+
+/// Adds to an [`io::Error`] what was tried on what.
+pub(crate) fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> CacheError + use<'a> {
+    move |source| CacheError::Io { action, path: path.to_path_buf(), source }
+}

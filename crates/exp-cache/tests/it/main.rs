@@ -1,0 +1,6 @@
+//! The store from outside, on real directories.
+
+mod checkout;
+mod crash;
+mod ingest;
+mod scratch;
