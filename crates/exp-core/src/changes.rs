@@ -13,6 +13,9 @@ use crate::port::{Artifacts, Inputs, PortError};
 use crate::stage::{ParamRef, Stage};
 use crate::value::{KeyPath, Table, Value};
 
+/// Returns what is recorded of a place by the stage that writes it; `None` when no stage does or nothing is.
+pub type RecordedAt<'a> = dyn Fn(&Location) -> Option<Artifact> + 'a;
+
 /// How [`changes`] looks at the world.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
@@ -23,7 +26,7 @@ pub struct Look<'a> {
     /// When given, data that is merely absent is no change: an output that is not there or not in the store, and a
     /// dependency that is not there unless this returns another content for its place. It is asked with the place of
     /// a dependency and returns what the stage that writes it has recorded.
-    pub allow_missing: Option<&'a dyn Fn(&Location) -> Option<Artifact>>,
+    pub allow_missing: Option<&'a RecordedAt<'a>>,
 }
 
 impl std::fmt::Debug for Look<'_> {
@@ -211,8 +214,8 @@ pub(crate) fn compare(
     let mut reasons = Vec::new();
     match (recorded, &stage.cmd) {
         (None, _) => reasons.push(Reason::NeverRan),
-        (Some(lock), Some(now)) if lock.cmd.as_ref() != Some(now) => {
-            reasons.push(Reason::Command { was: lock.cmd.clone(), now: now.clone() });
+        (Some(entry), Some(now)) if entry.cmd.as_ref() != Some(now) => {
+            reasons.push(Reason::Command { was: entry.cmd.clone(), now: now.clone() });
         }
         _ => {}
     }

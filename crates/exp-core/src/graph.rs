@@ -5,6 +5,7 @@
 //! costs one look-up for each of its parts and one range; ten thousand stages take a fraction of a second.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 use crate::path::Location;
 use crate::stage::{Stage, StageId};
@@ -36,16 +37,12 @@ pub enum GraphError {
         stages: Vec<StageId>,
     },
     /// An output lies inside another one.
-    #[error("output `{inner}` of `{inner_stage}` lies inside output `{outer}` of `{outer_stage}`")]
+    #[error("{inner} lies inside {outer}")]
     OverlappingOuts {
         /// The containing output.
-        outer: Location,
-        /// Its stage.
-        outer_stage: StageId,
+        outer: Box<DeclaredOut>,
         /// The contained output.
-        inner: Location,
-        /// Its stage.
-        inner_stage: StageId,
+        inner: Box<DeclaredOut>,
     },
     /// A stage reads what it writes.
     #[error("stage `{stage}` has `{dep}` as a dependency and `{out}` as an output")]
@@ -80,6 +77,21 @@ pub enum GraphError {
         /// The output.
         out: Location,
     },
+}
+
+/// An output and who declares it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeclaredOut {
+    /// The stage.
+    pub stage: StageId,
+    /// Where the output is.
+    pub location: Location,
+}
+
+impl fmt::Display for DeclaredOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "output `{}` of `{}`", self.location, self.stage)
+    }
 }
 
 impl Pipeline {
@@ -190,12 +202,12 @@ impl Pipeline {
                     .into_iter()
                     .find(|at| (at.stage, self.out_location(*at)) != (position, &out.location))
                 {
-                    return Err(GraphError::OverlappingOuts {
-                        outer: self.out_location(outer).clone(),
-                        outer_stage: self.stages[outer.stage].id.clone(),
-                        inner: out.location.clone(),
-                        inner_stage: stage.id.clone(),
-                    });
+                    let declared = |stage: &StageId, location: &Location| {
+                        Box::new(DeclaredOut { stage: stage.clone(), location: location.clone() })
+                    };
+                    let outer = declared(&self.stages[outer.stage].id, self.out_location(outer));
+                    let inner = declared(&stage.id, &out.location);
+                    return Err(GraphError::OverlappingOuts { outer, inner });
                 }
             }
         }
@@ -292,17 +304,14 @@ impl StageGraph {
             }
             let mut path = vec![(root, 0)];
             while let Some((at, next)) = path.last_mut() {
-                match self.waits_for(*at).get(*next) {
-                    Some(&before) => {
-                        *next += 1;
-                        if selected.contains(&before) && seen.insert(before) {
-                            path.push((before, 0));
-                        }
+                if let Some(&before) = self.waits_for(*at).get(*next) {
+                    *next += 1;
+                    if selected.contains(&before) && seen.insert(before) {
+                        path.push((before, 0));
                     }
-                    None => {
-                        order.push(*at);
-                        path.pop();
-                    }
+                } else {
+                    order.push(*at);
+                    path.pop();
                 }
             }
         }

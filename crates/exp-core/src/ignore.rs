@@ -3,7 +3,8 @@
 //! The rules are those of DVC, which are nearly Git's: a file applies to its directory and below; a deeper file goes
 //! before a higher one, a later line before an earlier; what is below an ignored directory stays ignored. Each
 //! file's patterns become one set of regular expressions, so a path is read once however many patterns there are.
-//! Where DVC stops with an exception (a pattern that ends in a lone backslash), the line is left out.
+//! Where DVC stops with an exception we do as Git does: a lone backslash at the end of a line makes it mean nothing, one
+//! before a space keeps the space.
 
 mod pattern;
 
@@ -165,7 +166,7 @@ impl RuleFile {
         let mut rules: Vec<Rule> = Vec::new();
         let mut expressions: Vec<String> = Vec::new();
         for (at, line) in text.lines().enumerate() {
-            let line = line.trim();
+            let line = trimmed(line);
             let Some((expression, ignores)) = pattern::translate(line) else { continue };
             // An expression that the engine refuses is a class that holds nothing, such as `[z-a]`.
             if regex::Regex::new(&expression).is_err() {
@@ -198,4 +199,12 @@ impl RuleFile {
         let first = hits().find(|at| self.rules[*at].group == group)?;
         Some(if self.rules[first].ignores { Ok(first) } else { Err(()) })
     }
+}
+
+/// Cuts the space around a line, as DVC does, but for one that a backslash before it keeps, where DVC stops.
+fn trimmed(line: &str) -> &str {
+    let end = line.trim_end().len();
+    let is_kept = line[..end].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+        && line[end..].starts_with(' ');
+    line[..end + usize::from(is_kept)].trim_start()
 }

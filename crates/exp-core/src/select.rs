@@ -347,7 +347,7 @@ fn stage_file(text: &str, cwd: &RelPath) -> Result<RelPath, SelectError> {
 
 fn is_stage_file(text: &str) -> bool {
     let name = text.rsplit('/').next().unwrap_or(text);
-    name == "dvc.yaml" || (name.ends_with(".dvc") && name != ".dvc")
+    name == "dvc.yaml" || name.strip_suffix(".dvc").is_some_and(|stem| !stem.is_empty())
 }
 
 fn refuse_lock_file(text: &str) -> Result<(), SelectError> {

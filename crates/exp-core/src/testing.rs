@@ -123,32 +123,32 @@ impl Artifacts for MemoryProject {
     }
 
     fn restore(&self, _: &Ctx<'_>, stage: &Stage, lock: &StageLock) -> Result<(), PortError> {
-        let mut state = self.lock();
+        let mut inner = self.lock();
         for out in &stage.outs {
             let artifact = lock.out(&out.path).and_then(|entry| entry.artifact);
-            let bytes = artifact.and_then(|artifact| state.store.get(&artifact.id).cloned());
+            let bytes = artifact.and_then(|artifact| inner.store.get(&artifact.id).cloned());
             if let Some(bytes) = bytes {
-                state.files.insert(out.location.to_string(), bytes);
+                inner.files.insert(out.location.to_string(), bytes);
             }
         }
         Ok(())
     }
 
     fn clear(&self, _: &Ctx<'_>, stage: &Stage) -> Result<(), PortError> {
-        let mut state = self.lock();
+        let mut inner = self.lock();
         for out in stage.outs.iter().filter(|out| !out.persist) {
-            state.files.remove(&out.location.to_string());
+            inner.files.remove(&out.location.to_string());
         }
         Ok(())
     }
 
     fn keep(&self, _: &Ctx<'_>, _: &Stage, out: &Out) -> Result<Option<Artifact>, PortError> {
-        let mut state = self.lock();
-        let Some(bytes) = state.files.get(&out.location.to_string()).cloned() else {
+        let mut inner = self.lock();
+        let Some(bytes) = inner.files.get(&out.location.to_string()).cloned() else {
             return Ok(None);
         };
         let artifact = artifact_of(&bytes);
-        state.store.insert(artifact.id, bytes);
+        inner.store.insert(artifact.id, bytes);
         Ok(Some(artifact))
     }
 
@@ -158,12 +158,12 @@ impl Artifacts for MemoryProject {
         key: Option<&Digest>,
         lock: &StageLock,
     ) -> Result<Recorded, PortError> {
-        let mut state = self.lock();
-        let is_first = state.locks.is_empty();
-        let before = state.locks.insert(stage.id.clone(), lock.clone());
-        state.history.push(stage.id.clone());
+        let mut inner = self.lock();
+        let is_first = inner.locks.is_empty();
+        let before = inner.locks.insert(stage.id.clone(), lock.clone());
+        inner.history.push(stage.id.clone());
         if let Some(key) = key {
-            state.runs.entry(*key).or_default().push(lock.clone());
+            inner.runs.entry(*key).or_default().push(lock.clone());
         }
         Ok(match before {
             Some(before) if before == *lock => Recorded::Unchanged,
@@ -230,10 +230,12 @@ impl StageExecutor for FakeExecutor<'_> {
         let mut text = lines;
         for dep in &stage.deps {
             let bytes = self.project.read(&dep.location.to_string()).unwrap_or_default();
-            text.push_str(&format!("|{}", Digest::of(Algorithm::Md5, &bytes)));
+            text.push('|');
+            text.push_str(&Digest::of(Algorithm::Md5, &bytes).to_hex());
         }
         for param in &stage.params {
-            text.push_str(&format!("|{:?}", self.project.param(param).ok().flatten()));
+            let value = format!("|{:?}", self.project.param(param));
+            text.push_str(&value);
         }
         for out in &stage.outs {
             if !self.forgotten.contains(&out.path) {

@@ -73,9 +73,10 @@ impl Turn<'_, '_> {
             artifacts: sources.artifacts,
             allow_missing: self.options.allow_missing.then_some(self.upstream),
         };
-        let snapshot = match stage.frozen {
-            true => None,
-            false => Some(Snapshot::take(ctx, stage, sources.inputs).map_err(port("read inputs"))?),
+        let snapshot = if stage.frozen {
+            None
+        } else {
+            Some(Snapshot::take(ctx, stage, sources.inputs).map_err(port("read inputs"))?)
         };
         *reasons = compare(ctx, stage, snapshot.as_ref(), recorded.as_ref(), &look)
             .map_err(port("compare with the record"))?;
@@ -162,27 +163,24 @@ impl Turn<'_, '_> {
             outs.push((out.path.as_str(), self.keep(ctx, out)?));
         }
         let lock = lock_of(self.stage, snapshot, recorded, outs);
-        let key = match self.options.run_cache && self.options.commit && recordable(self.stage) {
-            true => lock.run_key(),
-            false => None,
-        };
+        let cached = self.options.run_cache && self.options.commit && recordable(self.stage);
+        let key = if cached { lock.run_key() } else { None };
         let recorded = self.write(key.as_ref(), &lock)?;
         Ok((lock, recorded))
     }
 
     fn keep(&self, ctx: &Ctx<'_>, out: &Out) -> Result<Option<Artifact>, Early> {
         let sources = &self.job.sources;
-        let kept = match self.options.commit {
-            true => sources.artifacts.keep(ctx, self.stage, out),
-            false => sources.inputs.artifact(ctx, &out.location),
+        let kept = if self.options.commit {
+            sources.artifacts.keep(ctx, self.stage, out)
+        } else {
+            sources.inputs.artifact(ctx, &out.location)
         };
-        match kept.map_err(port("keep an output"))? {
-            Some(artifact) => Ok(Some(artifact)),
-            None => {
-                let (path, location) = (out.path.clone(), out.location.clone());
-                Err(failed(Failure::OutNotProduced { path, location }))
-            }
-        }
+        let kept = kept.map_err(port("keep an output"))?;
+        kept.map(Some).ok_or_else(|| {
+            let (path, location) = (out.path.clone(), out.location.clone());
+            failed(Failure::OutNotProduced { path, location })
+        })
     }
 
     /// Records a data source or a frozen stage as it is in the workspace.
@@ -412,15 +410,12 @@ fn lock_of(
         let extra = unchanged.map(|old| old.extra.clone()).unwrap_or_default();
         LockEntry { path: path.to_owned(), artifact, extra }
     };
-    let mut deps: Vec<LockEntry> = match (stage.is_data_source(), recorded) {
-        (true, recorded) => recorded.map(|lock| lock.deps.clone()).unwrap_or_default(),
-        (false, _) => {
-            let deps = stage.deps.iter().zip(&snapshot.deps);
-            deps.map(|(dep, now)| {
-                entry(&dep.path, *now, recorded.and_then(|lock| lock.dep(&dep.path)))
-            })
-            .collect()
-        }
+    let mut deps: Vec<LockEntry> = if stage.is_data_source() {
+        recorded.map(|lock| lock.deps.clone()).unwrap_or_default()
+    } else {
+        let deps = stage.deps.iter().zip(&snapshot.deps);
+        let old = |path: &str| recorded.and_then(|lock| lock.dep(path));
+        deps.map(|(dep, now)| entry(&dep.path, *now, old(&dep.path))).collect()
     };
     let mut outs: Vec<LockEntry> = outs
         .into_iter()

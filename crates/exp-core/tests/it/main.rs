@@ -1,2 +1,7 @@
 //! Tests of the public API.
+
+mod execute;
+mod graph;
 mod ignore;
+mod pipe;
+mod plan;
