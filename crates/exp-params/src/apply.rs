@@ -126,7 +126,8 @@ fn perform(
         Format::Python => python::edit::splice(text, step),
     }
     .map_err(cannot)?;
-    let (Some(before), Some(after)) = (text.get(..splice.range.start), text.get(splice.range.end..))
+    let (Some(before), Some(after)) =
+        (text.get(..splice.range.start), text.get(splice.range.end..))
     else {
         return Err(cannot(Obstacle::Layout));
     };

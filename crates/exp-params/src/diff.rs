@@ -34,17 +34,26 @@ pub struct Change {
 /// Compares two states of a file as DVC does, and returns the changes sorted by name.
 ///
 /// `None` is a file that is not there. Values are equal as Python finds them equal (`1`, `1.0` and `True` are), NaN
-/// differs from everything, a missing value equals null, and lists are compared by their text.
+/// differs from everything, a missing value equals null, and lists are compared by their text. Files that are nothing
+/// but a list of one item are compared by that item.
 pub fn diff(old: Option<&Value>, new: Option<&Value>, all: All) -> Vec<Change> {
     let empty = Value::table();
     let old = Side::of(old.unwrap_or(&empty));
     let new = Side::of(new.unwrap_or(&empty));
     if let (Side::Single(old), Side::Single(new)) = (&old, &new) {
+        let (mut old, mut new) = (old, new);
+        // Only here, where a file is nothing but a list, DVC looks into lists.
+        while let (Value::List(a), Value::List(b)) = (old, new)
+            && let ([a], [b]) = (a.as_slice(), b.as_slice())
+        {
+            (old, new) = (a, b);
+        }
         return change("", Some(old), Some(new), all).into_iter().collect();
     }
-    let keys: BTreeMap<&str, ()> =
-        old.keys().chain(new.keys()).map(|key| (key, ())).collect();
-    keys.into_keys().filter_map(|key| change(key, old.get(key).as_ref(), new.get(key).as_ref(), all)).collect()
+    let keys: BTreeMap<&str, ()> = old.keys().chain(new.keys()).map(|key| (key, ())).collect();
+    keys.into_keys()
+        .filter_map(|key| change(key, old.get(key).as_ref(), new.get(key).as_ref(), all))
+        .collect()
 }
 
 /// One state of a file: rows of leaves, or one value.
@@ -59,7 +68,7 @@ impl Side {
             Value::Table(_) => Self::Rows(
                 flatten(value).into_iter().map(|(key, value)| (key, leaf(value))).collect(),
             ),
-            value => Self::Single(leaf(value)),
+            value => Self::Single(value.clone()),
         }
     }
 

@@ -6,7 +6,6 @@ use exp_core::{Table, Value};
 
 use crate::format::{Format, ParseError};
 
-
 pub(crate) mod edit;
 
 /// Values may be nested so deep, as in Python's default recursion limit.
@@ -267,7 +266,8 @@ impl Reader<'_> {
         let mut code = u32::from(first);
         let mut len = 6;
         if (0xd800..0xdc00).contains(&first) {
-            let second = self.text[self.at + 6..].starts_with("\\u").then(|| self.hex4(self.at + 6));
+            let second =
+                self.text[self.at + 6..].starts_with("\\u").then(|| self.hex4(self.at + 6));
             if let Some(Ok(second @ 0xdc00..0xe000)) = second {
                 code = 0x10000 + ((code - 0xd800) << 10) + (u32::from(second) - 0xdc00);
                 len = 12;

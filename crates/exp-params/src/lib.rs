@@ -34,6 +34,4 @@ pub use exp_core::{KeyPath, Table, Value};
 pub use format::{Format, ParseError, parse};
 pub use metrics::{flatten, metrics};
 pub use number::{Precision, python_cell, python_str};
-pub use overrides::{
-    Axis, Combinations, Literal, Override, OverrideError, Overrides, ParamChange,
-};
+pub use overrides::{Axis, Combinations, Literal, Override, OverrideError, Overrides, ParamChange};

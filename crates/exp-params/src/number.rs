@@ -253,10 +253,7 @@ mod tests {
             Value::Null,
             Value::Float(1e-5),
         ]);
-        assert_eq!(
-            python_str(&list),
-            "[1, \"it's\", 'a\\n\\x01é\\u200b', True, None, 1e-05]"
-        );
+        assert_eq!(python_str(&list), "[1, \"it's\", 'a\\n\\x01é\\u200b', True, None, 1e-05]");
         assert_eq!(python_str(&Value::from("it's")), "it's");
     }
 }

@@ -138,9 +138,7 @@ fn set(
     }
     let missing = parts[n_there].clone();
     match root.get(&place) {
-        Some(Value::Table(_)) => {
-            Ok(vec![Step::Insert { parent: place, key: missing, literal }])
-        }
+        Some(Value::Table(_)) => Ok(vec![Step::Insert { parent: place, key: missing, literal }]),
         Some(Value::List(_)) => Err(ApplyError::ListItem { key: key.clone() }),
         // As OmegaConf does: what is no map becomes one.
         _ => Ok(vec![Step::Replace { path: place, literal: literal.inside(&missing) }]),
@@ -225,7 +223,8 @@ fn distance(a: &str, b: &str) -> usize {
     for i in 0..a.len() {
         let mut next = vec![i + 1];
         for j in 0..b.len() {
-            let mut best = (row[j] + usize::from(a[i] != b[j])).min(row[j + 1] + 1).min(next[j] + 1);
+            let mut best =
+                (row[j] + usize::from(a[i] != b[j])).min(row[j + 1] + 1).min(next[j] + 1);
             if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
                 best = best.min(before[j - 1] + 1);
             }

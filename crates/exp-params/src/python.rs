@@ -77,9 +77,9 @@ pub(crate) fn scope(text: &str) -> Result<Scope, ParseError> {
     let parsed = ruff_python_parser::parse_module(text).map_err(|err| {
         let message = err.error.to_string();
         let mut letters = message.chars();
-        let message = letters.next().map_or(String::new(), |first| {
-            first.to_lowercase().chain(letters).collect()
-        });
+        let message = letters
+            .next()
+            .map_or(String::new(), |first| first.to_lowercase().chain(letters).collect());
         ParseError::at(Format::Python, text, err.location.start().to_usize(), message)
     })?;
     let mut scope = Scope::default();
@@ -130,9 +130,7 @@ impl Scope {
     ) {
         let (name, last) = match target {
             Expr::Name(name) if !only_self => (name.id.to_string(), &mut self.last_name),
-            Expr::Attribute(attribute)
-                if matches!(&*attribute.value, Expr::Name(owner) if owner.id.as_str() == "self") =>
-            {
+            Expr::Attribute(attribute) if matches!(&*attribute.value, Expr::Name(owner) if owner.id.as_str() == "self") => {
                 (attribute.attr.to_string(), &mut self.last_self)
             }
             _ => return,

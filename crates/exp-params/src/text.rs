@@ -74,8 +74,7 @@ pub(crate) struct Bracketed {
 }
 
 impl Bracketed {
-    /// Returns where a new last member goes and what is written there. `break_lines` is whether an empty one is to
-    /// be broken into lines, which not every format can.
+    /// Returns where a new last member goes and what is written there.
     pub(crate) fn push(&self, text: &str, member: &str) -> (Range<usize>, String) {
         let open = self.span.start + 1;
         let close = self.span.end - 1;
@@ -110,14 +109,22 @@ impl Bracketed {
     }
 
     /// Returns the bytes to remove so that member `at` is gone with one separator.
-    pub(crate) fn remove(&self, at: usize) -> Range<usize> {
+    pub(crate) fn remove(&self, text: &str, at: usize) -> Range<usize> {
         let member = &self.members[at];
         if self.members.len() == 1 {
             return self.span.start + 1..self.span.end - 1;
         }
-        match at.checked_sub(1) {
-            Some(before) => self.members[before].end..member.end,
-            None => member.start..self.members[1].start,
+        if let Some(before) = at.checked_sub(1) {
+            return self.members[before].end..member.end;
+        }
+        let open = self.span.start + 1;
+        let (lead, between) = (&text[open..member.start], &text[member.end..self.members[1].start]);
+        match between.find(',') {
+            // Each on its line: the next one keeps the whole of its own.
+            Some(comma) if lead.contains('\n') && !lead.contains('#') && between.contains('\n') => {
+                open..member.end + comma + 1
+            }
+            _ => member.start..self.members[1].start,
         }
     }
 }

@@ -33,8 +33,10 @@ pub(crate) fn item_value(item: &Item) -> Value {
             tables
                 .iter()
                 .map(|table| {
-                    let table: Table =
-                        table.iter().map(|(key, item)| (key.to_owned(), item_value(item))).collect();
+                    let table: Table = table
+                        .iter()
+                        .map(|(key, item)| (key.to_owned(), item_value(item)))
+                        .collect();
                     Value::Table(table)
                 })
                 .collect(),

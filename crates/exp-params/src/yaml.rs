@@ -13,10 +13,5 @@ pub(crate) fn parse(text: &str) -> Result<Value, ParseError> {
 }
 
 fn error(err: SyntaxError) -> ParseError {
-    ParseError {
-        format: Format::Yaml,
-        line: err.line,
-        column: err.column,
-        message: err.message,
-    }
+    ParseError { format: Format::Yaml, line: err.line, column: err.column, message: err.message }
 }

@@ -27,7 +27,7 @@ pub(crate) fn splice(text: &str, step: &Step) -> Result<Splice, Obstacle> {
             };
             let at = members.iter().rposition(|member| member.key == *key);
             let at = at.ok_or(Obstacle::Layout)?;
-            Ok(Splice::new(bracketed(parent, members).remove(at), ""))
+            Ok(Splice::new(bracketed(parent, members).remove(text, at), ""))
         }
     }
 }
@@ -45,10 +45,7 @@ fn find<'n>(root: &'n Node, parts: &[String]) -> Option<&'n Node> {
 fn bracketed(node: &Node, members: &[Member]) -> Bracketed {
     Bracketed {
         span: node.span.clone(),
-        members: members
-            .iter()
-            .map(|member| member.key_span.start..member.node.span.end)
-            .collect(),
+        members: members.iter().map(|member| member.key_span.start..member.node.span.end).collect(),
     }
 }
 

@@ -83,9 +83,7 @@ fn cast(mut arguments: Vec<Argument>, to: Cast) -> Result<Argument, Failure> {
         _ => Argument::Sweep(Sweep::choice(literals(arguments)?)),
     };
     Ok(match single {
-        Argument::One(literal) => {
-            Argument::One(Literal::from(deep(&literal.value, to)?))
-        }
+        Argument::One(literal) => Argument::One(Literal::from(deep(&literal.value, to)?)),
         Argument::Sweep(sweep) => Argument::Sweep(sweep.map(|value| deep(value, to))?),
     })
 }
@@ -113,7 +111,10 @@ fn to_int(value: &Value) -> Result<Value, Failure> {
         Value::Text(text) => plain_number(text).and_then(|text| text.parse().ok()),
         _ => None,
     };
-    whole.map_or_else(|| fail(format!("no whole number is in {}", shown(value))), |n| Ok(Value::Int(n)))
+    whole.map_or_else(
+        || fail(format!("no whole number is in {}", shown(value))),
+        |n| Ok(Value::Int(n)),
+    )
 }
 
 fn to_float(value: &Value) -> Result<Value, Failure> {
@@ -122,7 +123,8 @@ fn to_float(value: &Value) -> Result<Value, Failure> {
         Value::Text(text) => plain_number(text).and_then(|text| text.parse().ok()),
         value => value.as_f64(),
     };
-    number.map_or_else(|| fail(format!("no number is in {}", shown(value))), |n| Ok(Value::Float(n)))
+    number
+        .map_or_else(|| fail(format!("no number is in {}", shown(value))), |n| Ok(Value::Float(n)))
 }
 
 /// Takes off what Python's `int` and `float` ignore: blanks around and single underscores between digits.
@@ -237,9 +239,7 @@ fn sort(arguments: Vec<(Option<String>, Argument)>) -> Result<Argument, Failure>
         return Ok(Argument::Sweep(Sweep::choice(sort_all(literals(arguments)?)?)));
     }
     Ok(match arguments.remove(0) {
-        Argument::Sweep(sweep) => {
-            Argument::Sweep(Sweep::choice(sort_all(sweep.into_values())?))
-        }
+        Argument::Sweep(sweep) => Argument::Sweep(Sweep::choice(sort_all(sweep.into_values())?)),
         Argument::One(literal) => match &literal.value {
             Value::List(items) => {
                 let parts = items
@@ -251,9 +251,8 @@ fn sort(arguments: Vec<(Option<String>, Argument)>) -> Result<Argument, Failure>
                 let mut sorted = Vec::new();
                 for (at, item) in sort_all(parts)?.into_iter().enumerate() {
                     let at = KeyPath::from_parts([at.to_string()]);
-                    list.spellings.extend(
-                        item.spelling(&KeyPath::root()).map(|text| (at, text.to_owned())),
-                    );
+                    list.spellings
+                        .extend(item.spelling(&KeyPath::root()).map(|text| (at, text.to_owned())));
                     sorted.push(item.value);
                 }
                 list.value = Value::List(sorted);

@@ -52,9 +52,10 @@ fn word(rest: &str) -> Option<(Word, usize)> {
     let blank = blanks(rest);
     if blank > 0 {
         // Blanks belong to the separator that follows them, and otherwise are a word.
-        return Some(separator(&rest[blank..], true).map_or((Word::Blank, blank), |(word, len)| {
-            (word, blank + len)
-        }));
+        return Some(
+            separator(&rest[blank..], true)
+                .map_or((Word::Blank, blank), |(word, len)| (word, blank + len)),
+        );
     }
     if let Some(found) = separator(rest, false) {
         return Some(found);

@@ -76,7 +76,8 @@ pub(super) fn parse_change(text: &str) -> Result<Parsed, OverrideError> {
         }
         Given::Nothing
     } else {
-        let blanks = text[key_end + 1..].len() - text[key_end + 1..].trim_start_matches([' ', '\t']).len();
+        let blanks =
+            text[key_end + 1..].len() - text[key_end + 1..].trim_start_matches([' ', '\t']).len();
         let value_start = key_end + 1 + blanks;
         if value_start == text.len() {
             Given::One(Literal::from(Value::Text(String::new())))
@@ -283,8 +284,14 @@ impl Reader<'_> {
         let start = self.at;
         while let Some(word) = self.peek() {
             let fits = match word {
-                Word::Float | Word::Int | Word::Bool | Word::Null | Word::Id | Word::Escape
-                | Word::Blank | Word::Other => true,
+                Word::Float
+                | Word::Int
+                | Word::Bool
+                | Word::Null
+                | Word::Id
+                | Word::Escape
+                | Word::Blank
+                | Word::Other => true,
                 Word::Colon | Word::Interpolation => is_value,
                 _ => false,
             };
@@ -326,9 +333,7 @@ impl Reader<'_> {
                 .parse()
                 .map(Value::Int)
                 .map_err(|_| syntax(self.text, token.span.start, "the number is too large"))?,
-            Word::Float => {
-                Value::Float(text.replace('_', "").parse().unwrap_or(f64::NAN))
-            }
+            Word::Float => Value::Float(text.replace('_', "").parse().unwrap_or(f64::NAN)),
             Word::Bool => Value::Bool(text.eq_ignore_ascii_case("true")),
             Word::Null => Value::Null,
             _ => {

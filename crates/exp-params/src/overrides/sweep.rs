@@ -67,7 +67,8 @@ fn count(start: i128, stop: i128, step: i128) -> Result<Vec<i128>, String> {
     }
     let mut values = Vec::new();
     let mut next = Some(start);
-    while let Some(value) = next.filter(|value| if step > 0 { *value < stop } else { *value > stop })
+    while let Some(value) =
+        next.filter(|value| if step > 0 { *value < stop } else { *value > stop })
     {
         if values.len() == MAX_VALUES {
             return Err(format!("more than {MAX_VALUES} values"));
@@ -91,8 +92,7 @@ fn fractions(start: &Value, stop: &Value, step: &Value) -> Result<Vec<Value>, St
     let n_whole_digits = format!("{largest:.0}").len();
     let scale = 36 - n_whole_digits.min(36);
     let scaled = |number: f64| -> Result<i128, String> {
-        let text: String =
-            format!("{number:.scale$}").chars().filter(|c| *c != '.').collect();
+        let text: String = format!("{number:.scale$}").chars().filter(|c| *c != '.').collect();
         text.parse().map_err(|_| "the numbers are too large".to_owned())
     };
     let (stop, step) = (scaled(stop)?, scaled(step)?);

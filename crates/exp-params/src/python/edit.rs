@@ -40,18 +40,15 @@ enum Found<'n> {
 fn find<'n>(root: &'n Scope, parts: &[String]) -> Result<Found<'n>, Obstacle> {
     parts.iter().try_fold(Found::Scope(root), |found, part| {
         let node = match found {
-            Found::Scope(scope) => {
-                match scope.entries.iter().rfind(|(name, _)| name == part) {
-                    Some((_, Entry::Class(scope))) => return Ok(Found::Scope(scope)),
-                    Some((_, Entry::Assign { literal, .. })) => Some(literal),
-                    None => None,
-                }
-            }
+            Found::Scope(scope) => match scope.entries.iter().rfind(|(name, _)| name == part) {
+                Some((_, Entry::Class(scope))) => return Ok(Found::Scope(scope)),
+                Some((_, Entry::Assign { literal, .. })) => Some(literal),
+                None => None,
+            },
             Found::Node(node) => match &node.kind {
-                Kind::Dict(members) => members
-                    .iter()
-                    .rfind(|member| member.key == *part)
-                    .map(|member| &member.literal),
+                Kind::Dict(members) => {
+                    members.iter().rfind(|member| member.key == *part).map(|member| &member.literal)
+                }
                 Kind::Sequence(_, items) => {
                     part.parse::<usize>().ok().and_then(|index| items.get(index))
                 }
@@ -123,7 +120,7 @@ fn remove(text: &str, root: &Scope, path: &KeyPath) -> Result<Splice, Obstacle> 
                 return Err(Obstacle::Layout);
             };
             let at = members.iter().rposition(|member| member.key == *key);
-            Ok(Splice::new(bracketed(node)?.remove(at.ok_or(Obstacle::Layout)?), ""))
+            Ok(Splice::new(bracketed(node)?.remove(text, at.ok_or(Obstacle::Layout)?), ""))
         }
         Found::Scope(scope) => {
             let entry = scope.entries.iter().rfind(|(name, _)| name == key);
@@ -151,9 +148,8 @@ fn write(
     Ok(match value {
         Value::Int(_) | Value::Float(_) => {
             let typed = literal.spelling(place).filter(|typed| {
-                super::parse(&format!("x = {typed}")).is_ok_and(|read| {
-                    read.child("x").is_some_and(|read| identical(read, value))
-                })
+                super::parse(&format!("x = {typed}"))
+                    .is_ok_and(|read| read.child("x").is_some_and(|read| identical(read, value)))
             });
             match (typed, value) {
                 (Some(typed), _) => typed.to_owned(),

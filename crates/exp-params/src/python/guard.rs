@@ -38,12 +38,18 @@ pub(super) fn check(text: &str) -> Result<(), ParseError> {
                     *top = 0;
                 }
             }
-            TokenKind::Lpar | TokenKind::Lsqb | TokenKind::Lbrace | TokenKind::FStringStart
+            TokenKind::Lpar
+            | TokenKind::Lsqb
+            | TokenKind::Lbrace
+            | TokenKind::FStringStart
             | TokenKind::TStringStart => {
                 count(&mut n_operators, &mut n_all);
                 n_operators.push(0);
             }
-            TokenKind::Rpar | TokenKind::Rsqb | TokenKind::Rbrace | TokenKind::FStringEnd
+            TokenKind::Rpar
+            | TokenKind::Rsqb
+            | TokenKind::Rbrace
+            | TokenKind::FStringEnd
             | TokenKind::TStringEnd => {
                 if n_operators.len() > 1 {
                     n_all -= n_operators.pop().unwrap_or(0);

@@ -55,9 +55,7 @@ impl<'d> Found<'d> {
                 Item::None => Err(()),
             },
             Self::Tables(tables) => tables.get(index()?).map(Self::Table).ok_or(()),
-            Self::Value(TomlValue::Array(items)) => {
-                items.get(index()?).map(Self::Value).ok_or(())
-            }
+            Self::Value(TomlValue::Array(items)) => items.get(index()?).map(Self::Value).ok_or(()),
             Self::Value(TomlValue::InlineTable(table)) => {
                 table.get(part).map(Self::Value).ok_or(())
             }
@@ -141,7 +139,8 @@ fn insert(
         return Ok(Splice::insert(at, lines));
     }
     let header = table.span().ok_or(Obstacle::Layout)?;
-    let (at, line) = line_behind(text, header.start, &format!("{}{line}", indent(text, header.start)));
+    let (at, line) =
+        line_behind(text, header.start, &format!("{}{line}", indent(text, header.start)));
     Ok(Splice::insert(at, line))
 }
 
@@ -167,7 +166,7 @@ fn remove(text: &str, root: &Found<'_>, path: &KeyPath) -> Result<Splice, Obstac
     match root.find(parent)? {
         Found::Value(TomlValue::InlineTable(table)) => {
             let at = table.iter().position(|(name, _)| name == key).ok_or(Obstacle::Layout)?;
-            Ok(Splice::new(bracketed(table)?.remove(at), ""))
+            Ok(Splice::new(bracketed(table)?.remove(text, at), ""))
         }
         Found::Table(table) => {
             let Some(Item::Value(value)) = table.get(key) else {
@@ -185,8 +184,8 @@ fn remove(text: &str, root: &Found<'_>, path: &KeyPath) -> Result<Splice, Obstac
 }
 
 fn write_key(key: &str) -> String {
-    let is_bare = !key.is_empty()
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let is_bare =
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if is_bare { key.to_owned() } else { basic_quote(key) }
 }
 

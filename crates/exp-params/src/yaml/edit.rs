@@ -76,7 +76,13 @@ impl<'d> Document<'d> {
             return self.fill(&parent, node, &writer);
         }
         if matches!(node.style, YamlStyle::Literal | YamlStyle::Folded) {
-            return Ok(Splice::new(span, writer.inline(None)?));
+            // The span may begin with the text instead of the header in front of it.
+            let header = ['|', '>'];
+            let start = match self.text[span.clone()].starts_with(header) {
+                true => span.start,
+                false => self.text[..span.start].rfind(header).ok_or(Obstacle::Layout)?,
+            };
+            return Ok(Splice::new(start..span.end, writer.inline(None)?));
         }
         Ok(Splice::new(span, writer.inline(Some(node.style))?))
     }
@@ -147,8 +153,11 @@ impl<'d> Document<'d> {
         new: &[Value],
         writer: &Writer<'_>,
     ) -> Result<Splice, Obstacle> {
-        let old_values: Vec<Value> =
-            old.iter().map(YamlNode::to_value).collect::<Result<_, _>>().map_err(|_| Obstacle::Layout)?;
+        let old_values: Vec<Value> = old
+            .iter()
+            .map(YamlNode::to_value)
+            .collect::<Result<_, _>>()
+            .map_err(|_| Obstacle::Layout)?;
         let same = |(a, b): &(&Value, &Value)| identical(a, b);
         let n_before = old_values.iter().zip(new).take_while(same).count();
         let n_behind = old_values[n_before..]
@@ -186,11 +195,7 @@ impl<'d> Document<'d> {
             let from = line_start(self.text, old[changed.start].span.start);
             let to = next_line(self.text, old[changed.end - 1].span.end);
             let dash = self.text[from..old[changed.start].span.start].trim_matches([' ', '\t']);
-            return if dash == "-" {
-                Ok(Splice::new(from..to, ""))
-            } else {
-                Err(Obstacle::Layout)
-            };
+            return if dash == "-" { Ok(Splice::new(from..to, "")) } else { Err(Obstacle::Layout) };
         }
         let range = old[changed.start].span.start..old[changed.end - 1].span.end;
         let items = write(given)?.join(&format!("{newline}{column}- "));
@@ -204,9 +209,8 @@ impl<'d> Document<'d> {
         let (unit, newline) = (indent_unit(self.text), newline(self.text));
         match &node.kind {
             YamlKind::Map(entries) if in_flow => {
-                let last_quoted = entries
-                    .last()
-                    .is_some_and(|entry| entry.key.style == YamlStyle::DoubleQuoted);
+                let last_quoted =
+                    entries.last().is_some_and(|entry| entry.key.style == YamlStyle::DoubleQuoted);
                 let name =
                     if last_quoted { crate::json::edit::quote(key) } else { writer.key(key) };
                 let member = format!("{name}: {}", writer.inline(None)?);
@@ -250,7 +254,7 @@ impl<'d> Document<'d> {
             .rposition(|entry| !entry.is_merge && entry.name == *key)
             .ok_or(Obstacle::Shared)?;
         if parent.node.style == YamlStyle::Flow {
-            return Ok(Splice::new(self.bracketed(parent.node, entries).remove(at), ""));
+            return Ok(Splice::new(self.bracketed(parent.node, entries).remove(self.text, at), ""));
         }
         if entries.len() == 1 {
             let empty = Literal::from(Value::table());
@@ -315,6 +319,7 @@ fn entry<'n>(entries: &'n [YamlEntry], name: &str) -> Option<&'n YamlEntry> {
 /// Replaces dashes by spaces.
 fn blank(prefix: &str) -> String {
     // The dash of a list stays in front of its own items.
-    let prefix = prefix.strip_suffix("- ").map_or_else(|| prefix.to_owned(), |rest| format!("{rest}  "));
+    let prefix =
+        prefix.strip_suffix("- ").map_or_else(|| prefix.to_owned(), |rest| format!("{rest}  "));
     prefix.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect()
 }

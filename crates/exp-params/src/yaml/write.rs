@@ -39,7 +39,13 @@ impl Writer<'_> {
         let mut out = format!("{indent}{}:", self.key(key));
         match &self.literal.value {
             Value::Table(table) if !table.is_empty() => {
-                out.push_str(&self.block_members(table, &KeyPath::root(), indent, unit, newline)?);
+                out.push_str(&self.block_members(
+                    table,
+                    &KeyPath::root(),
+                    indent,
+                    unit,
+                    newline,
+                )?);
             }
             _ => out.push_str(&format!(" {}", self.inline(None)?)),
         }
@@ -97,9 +103,7 @@ impl Writer<'_> {
                 .spelling(place)
                 .filter(|typed| reads_as(typed, value, false))
                 .map_or_else(|| float(*number), str::to_owned),
-            Value::Text(text) => {
-                Writer { literal: self.literal, in_flow }.text(text, None)
-            }
+            Value::Text(text) => Writer { literal: self.literal, in_flow }.text(text, None),
             Value::List(items) => {
                 let items: Vec<String> = items
                     .iter()
@@ -143,10 +147,9 @@ impl Writer<'_> {
 /// Returns whether YAML reads `typed` as the value, between brackets or not.
 fn reads_as(typed: &str, value: &Value, in_flow: bool) -> bool {
     let probe = if in_flow { format!("[{typed}]") } else { format!("- {typed}\n") };
-    parse_yaml(&probe)
-        .is_ok_and(|read| read.as_list().is_some_and(|items| {
-            items.len() == 1 && identical(&items[0], value)
-        }))
+    parse_yaml(&probe).is_ok_and(|read| {
+        read.as_list().is_some_and(|items| items.len() == 1 && identical(&items[0], value))
+    })
 }
 
 fn float(number: f64) -> String {

@@ -54,7 +54,7 @@ fn yaml_scalars_are_replaced_alone() {
         ("n: 'a'\n", "n=b", "n: 'b'\n"),
         ("n: 'a'\n", "n=5", "n: 5\n"),
         ("m: {a: 1, b: x}\n", "m.b='x,y'", "m: {a: 1, b: 'x,y'}\n"),
-        ("m: {a: 1, b: }\n", "m.b=2", "m: {a: 1, b: 2}\n"),
+        ("m: {a: 1, b: }\n", "m.b=2", "m: {a: 1, b: 2 }\n"),
         ("a: 1\r\nb: 2\r\n", "b=3", "a: 1\r\nb: 3\r\n"),
         ("a: 1\nb: 2", "b=3", "a: 1\nb: 3"),
         ("\u{feff}a: 1\n", "a=3", "\u{feff}a: 3\n"),
@@ -106,7 +106,11 @@ fn yaml_lists_and_maps_are_replaced_merged_and_added() {
         ("m:\n  a: 1\nb: 1\n", "~m.a", "m: {}\nb: 1\n"),
         ("m:\n  a: 1\nb: 1\n", "~m", "b: 1\n"),
         ("l:\n- a: 1\n  b: 2\n", "~l.0.a", "l:\n- b: 2\n"),
-        ("base: &b\n  x: 1\nt:\n  <<: *b\n  y: 2\n", "t.x=5", "base: &b\n  x: 1\nt:\n  <<: *b\n  y: 2\n  x: 5\n"),
+        (
+            "base: &b\n  x: 1\nt:\n  <<: *b\n  y: 2\n",
+            "t.x=5",
+            "base: &b\n  x: 1\nt:\n  <<: *b\n  y: 2\n  x: 5\n",
+        ),
         ("a: &a 1\nb: *a\n", "b=2", "a: &a 1\nb: 2\n"),
         ("a: &a 1\n", "a=2", "a: &a 2\n"),
         ("d: |\n  x\n  y\ne: 1\n", "d=z", "d: z\ne: 1\n"),
@@ -121,10 +125,9 @@ fn yaml_lists_and_maps_are_replaced_merged_and_added() {
 
 #[test]
 fn yaml_that_others_share_is_refused() {
-    for (text, changes) in [
-        ("a: &x\n  lr: 1\nt: *x\n", "t.lr=5"),
-        ("a: &x\n  lr: 1\nt: *x\n", "+t.b=5"),
-    ] {
+    for (text, changes) in
+        [("a: &x\n  lr: 1\nt: *x\n", "t.lr=5"), ("a: &x\n  lr: 1\nt: *x\n", "+t.b=5")]
+    {
         obstacle(Format::Yaml, text, changes, Obstacle::Shared);
     }
     for (text, changes) in [
@@ -151,7 +154,11 @@ fn json_is_changed_in_place() {
         ("{\"a\": 1}", "+b=2", "{\"a\": 1, \"b\": 2}"),
         ("{\"a\":1,\"c\":2}", "+b=2", "{\"a\":1,\"c\":2,\"b\":2}"),
         ("{\n\t\"a\": 1\n}\n", "+b.c=2", "{\n\t\"a\": 1,\n\t\"b\": {\"c\": 2}\n}\n"),
-        ("{\r\n  \"a\": 1,\r\n  \"b\": 2\r\n}", "+c=3", "{\r\n  \"a\": 1,\r\n  \"b\": 2,\r\n  \"c\": 3\r\n}"),
+        (
+            "{\r\n  \"a\": 1,\r\n  \"b\": 2\r\n}",
+            "+c=3",
+            "{\r\n  \"a\": 1,\r\n  \"b\": 2,\r\n  \"c\": 3\r\n}",
+        ),
         ("{\n  \"m\": {}\n}", "+m.a=1", "{\n  \"m\": {\n    \"a\": 1\n  }\n}"),
         ("{}", "+a=1", "{\"a\": 1}"),
         ("{\"a\": 1, \"b\": 2}", "~a", "{\"b\": 2}"),
@@ -208,14 +215,26 @@ fn python_is_changed_in_place() {
         ("a = -1\n", "a=5", "a = 5\n"),
         ("class T:\n    lr = 1\n", "T.lr=2", "class T:\n    lr = 2\n"),
         ("class T:\n    lr = 1\n", "+T.n=2", "class T:\n    lr = 1\n    n = 2\n"),
-        ("class T:\n    def __init__(self):\n        self.x = 1\n", "T.x=2", "class T:\n    def __init__(self):\n        self.x = 2\n"),
-        ("class T:\n    def __init__(self):\n        self.x = 1\n", "+T.y=2", "class T:\n    def __init__(self):\n        self.x = 1\n        self.y = 2\n"),
+        (
+            "class T:\n    def __init__(self):\n        self.x = 1\n",
+            "T.x=2",
+            "class T:\n    def __init__(self):\n        self.x = 2\n",
+        ),
+        (
+            "class T:\n    def __init__(self):\n        self.x = 1\n",
+            "+T.y=2",
+            "class T:\n    def __init__(self):\n        self.x = 1\n        self.y = 2\n",
+        ),
         ("d = {'a': 1, 'b': [1, 2]}\n", "d.a=5 d.b.1=7", "d = {'a': 5, 'b': [1, 7]}\n"),
         ("d = {'a': 1}\n", "+d.b=x", "d = {'a': 1, 'b': 'x'}\n"),
         ("d = {'a': 1, 'b': 2}\n", "~d.a", "d = {'b': 2}\n"),
         ("t = (1, 2)\n", "t=[3]", "t = (3,)\n"),
         ("l = [1, 2]\r\nx = 1", "l=[3]", "l = [3]\r\nx = 1"),
-        ("import os\nx = 1\n\ndef f():\n    pass\n", "+y=2", "import os\nx = 1\ny = 2\n\ndef f():\n    pass\n"),
+        (
+            "import os\nx = 1\n\ndef f():\n    pass\n",
+            "+y=2",
+            "import os\nx = 1\ny = 2\n\ndef f():\n    pass\n",
+        ),
         ("x = 1\ny = 2\n", "~x", "y = 2\n"),
         ("x = 1\nx = 2\n", "x=5", "x = 1\nx = 5\n"),
     ] {
@@ -255,5 +274,8 @@ fn unknown_and_known_keys_are_told() {
 fn a_failed_change_leaves_nothing_behind() {
     let text = "a: 1\n";
     assert!(apply(Format::Yaml, text, &overrides("a=2 nope=3")).is_err());
-    assert_eq!(parse(Format::Yaml, text).map(|value| value.child("a").cloned()), Ok(Some(1_i64.into())));
+    assert_eq!(
+        parse(Format::Yaml, text).map(|value| value.child("a").cloned()),
+        Ok(Some(1_i64.into()))
+    );
 }

@@ -28,8 +28,18 @@ type Lines = [(usize, usize, bool)];
 
 fn yaml(lines: &Lines) -> String {
     const VALUES: [&str; 12] = [
-        "1", "0.5", "x", "'q'", "\"d # x\"", "[1, 2]", "{a: 1, b: [x]}", "\n    a: 1\n    b: 2",
-        "\n    - 1\n    - 2", "", "true", "|\n    text\n    more",
+        "1",
+        "0.5",
+        "x",
+        "'q'",
+        "\"d # x\"",
+        "[1, 2]",
+        "{a: 1, b: [x]}",
+        "\n    a: 1\n    b: 2",
+        "\n    - 1\n    - 2",
+        "",
+        "true",
+        "|\n    text\n    more",
     ];
     let mut out = String::from("# head\nm:\n");
     for (at, (value, blank, comment)) in lines.iter().enumerate() {
@@ -44,21 +54,43 @@ fn yaml(lines: &Lines) -> String {
 
 fn json(lines: &Lines) -> String {
     const VALUES: [&str; 12] = [
-        "1", "0.5", "\"x\"", "\"q\\\"\"", "null", "[1, 2]", "{\"a\": 1}", "{\n  \"a\": 1\n}", "[]",
-        "{}", "true", "NaN",
+        "1",
+        "0.5",
+        "\"x\"",
+        "\"q\\\"\"",
+        "null",
+        "[1, 2]",
+        "{\"a\": 1}",
+        "{\n  \"a\": 1\n}",
+        "[]",
+        "{}",
+        "true",
+        "NaN",
     ];
     let members: Vec<String> = lines
         .iter()
         .enumerate()
-        .map(|(at, (value, blank, _))| format!("{}\"k{at}\": {}", " ".repeat(*blank), VALUES[*value]))
+        .map(|(at, (value, blank, _))| {
+            format!("{}\"k{at}\": {}", " ".repeat(*blank), VALUES[*value])
+        })
         .collect();
     format!("{{\"m\": {{\n{}\n}}, \"z\": 1}}\n", members.join(",\n"))
 }
 
 fn toml(lines: &Lines) -> String {
     const VALUES: [&str; 12] = [
-        "1", "0.5", "\"x\"", "'q'", "inf", "[1, 2]", "{ a = 1 }", "[\n 1, # c\n 2\n]", "[]", "{}",
-        "true", "\"\"\"a\nb\"\"\"",
+        "1",
+        "0.5",
+        "\"x\"",
+        "'q'",
+        "inf",
+        "[1, 2]",
+        "{ a = 1 }",
+        "[\n 1, # c\n 2\n]",
+        "[]",
+        "{}",
+        "true",
+        "\"\"\"a\nb\"\"\"",
     ];
     let mut out = String::from("z = 1\n[m] # head\n");
     for (at, (value, blank, comment)) in lines.iter().enumerate() {
@@ -70,8 +102,18 @@ fn toml(lines: &Lines) -> String {
 
 fn python(lines: &Lines) -> String {
     const VALUES: [&str; 12] = [
-        "1", "0.5", "'x'", "\"q\"", "None", "[1, 2]", "{'a': 1}", "{\n'a': 1,\n}", "[]", "(1, 2)",
-        "True", "-1",
+        "1",
+        "0.5",
+        "'x'",
+        "\"q\"",
+        "None",
+        "[1, 2]",
+        "{'a': 1}",
+        "{\n'a': 1,\n}",
+        "[]",
+        "(1, 2)",
+        "True",
+        "-1",
     ];
     let mut out = String::from("import os\nz = 1\nclass m:\n");
     for (at, (value, blank, comment)) in lines.iter().enumerate() {
@@ -92,9 +134,8 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
-            prop::collection::vec(("[a-z ]{1,5}", inner), 0..3).prop_map(|members| {
-                Value::Table(members.into_iter().collect::<Table>())
-            }),
+            prop::collection::vec(("[a-z ]{1,5}", inner), 0..3)
+                .prop_map(|members| { Value::Table(members.into_iter().collect::<Table>()) }),
         ]
     })
 }

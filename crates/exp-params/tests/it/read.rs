@@ -51,7 +51,10 @@ fn json_is_read_as_python_reads_it() {
         ("{\"a\": NaN, \"b\": Infinity, \"c\": -Infinity}", "{'a': nan, 'b': inf, 'c': -inf}"),
         ("{\"a\": 1, \"a\": 2}", "{'a': 2}"),
         ("{\"a\": 123456789012345678901234567890}", "{'a': 123456789012345678901234567890}"),
-        ("{\"a\": 1e400, \"b\": 1E2, \"c\": -0, \"d\": -0.0}", "{'a': inf, 'b': 100.0, 'c': 0, 'd': -0.0}"),
+        (
+            "{\"a\": 1e400, \"b\": 1E2, \"c\": -0, \"d\": -0.0}",
+            "{'a': inf, 'b': 100.0, 'c': 0, 'd': -0.0}",
+        ),
         ("{\"\\u00e9\\n\": \"\\ud83d\\ude00\"}", "{'é\\n': '😀'}"),
         (" [1, [2, {}]] ", "[1, [2, {}]]"),
         ("5", "5"),
@@ -90,12 +93,21 @@ fn python_literals_are_read_and_the_rest_is_left_out() {
         ("a = b = 1\nc, d = 1, 2\ne = 1, 2\n", "{'e': [1, 2]}"),
         ("a: int\nb = None\nc = True\n", "{'b': None, 'c': True}"),
         ("s = 'a' \"b\"\nr = r'\\n'\nf = f'x'\nb = b'x'\n", "{'s': 'ab', 'r': '\\\\n'}"),
-        ("d = {'a': 1, 2: 'x', 'n': {'m': [1]}}\ne = {'a': f()}\n", "{'d': {'a': 1, '2': 'x', 'n': {'m': [1]}}}"),
+        (
+            "d = {'a': 1, 2: 'x', 'n': {'m': [1]}}\ne = {'a': f()}\n",
+            "{'d': {'a': 1, '2': 'x', 'n': {'m': [1]}}}",
+        ),
         ("class A:\n    x = 1\n    class B:\n        y = 2\n", "{'A': {'x': 1, 'B': {'y': 2}}}"),
-        ("class A:\n    def __init__(self):\n        self.x = 1\n        y = 2\n    def f(self):\n        self.z = 3\n", "{'A': {'x': 1}}"),
+        (
+            "class A:\n    def __init__(self):\n        self.x = 1\n        y = 2\n    def f(self):\n        self.z = 3\n",
+            "{'A': {'x': 1}}",
+        ),
         ("class A: pass\n", "{'A': {}}"),
         ("if True:\n    x = 1\n", "{}"),
-        ("n = 0x1F\nm = 1_000\nb = 123456789012345678901234567890\n", "{'n': 31, 'm': 1000, 'b': 123456789012345678901234567890}"),
+        (
+            "n = 0x1F\nm = 1_000\nb = 123456789012345678901234567890\n",
+            "{'n': 31, 'm': 1000, 'b': 123456789012345678901234567890}",
+        ),
         ("x = 1\nx = 'later'\n", "{'x': 'later'}"),
         ("x = (1)\ny = (1,)\ns = {1, 2}\n", "{'x': 1, 'y': [1], 's': [1, 2]}"),
     ] {
@@ -126,7 +138,10 @@ fn python_that_is_nested_too_deep_is_refused_not_crashed_on() {
 #[test]
 fn metrics_are_numbers_truths_and_text_in_maps() -> Result<(), exp_params::ParseError> {
     for (text, expect) in [
-        ("a: 1\nb: [1]\nc: x\nd: null\ne: {f: [1]}\ng: {h: 0, i: {}}\n", "{'a': 1, 'c': 'x', 'g': {'h': 0}}"),
+        (
+            "a: 1\nb: [1]\nc: x\nd: null\ne: {f: [1]}\ng: {h: 0, i: {}}\n",
+            "{'a': 1, 'c': 'x', 'g': {'h': 0}}",
+        ),
         ("a: 2020-01-01\nb: false\n", "{'b': False}"),
         ("5", "5"),
         ("0", "{}"),
@@ -135,7 +150,8 @@ fn metrics_are_numbers_truths_and_text_in_maps() -> Result<(), exp_params::Parse
         assert_eq!(python_str(&metrics(&parse(Format::Yaml, text)?)), expect, "{text:?}");
     }
     let value = parse(Format::Yaml, "a: {b: 1, c: [1, 2], d: {}}\ne: 5\n")?;
-    let rows: Vec<String> = flatten(&value).iter().map(|(key, value)| format!("{key}={}", python_str(value))).collect();
+    let rows: Vec<String> =
+        flatten(&value).iter().map(|(key, value)| format!("{key}={}", python_str(value))).collect();
     assert_eq!(rows, ["a.b=1", "a.c=[1, 2]", "e=5"]);
     Ok(())
 }
@@ -169,8 +185,15 @@ fn changes_are_what_dvc_finds() {
         ("{a: true}", "{a: 3}", "a:True:3:2"),
         ("{a: true}", "{a: false}", "a:True:False:-1"),
         ("{a: x}", "{a: y}", "a:x:y:-"),
-        ("{b: 1, a: 1, c: {z: 1, y: 1}}", "{b: 2, a: 2, c: {z: 2, y: 2}}", "a:1:2:1 | b:1:2:1 | c.y:1:2:1 | c.z:1:2:1"),
+        (
+            "{b: 1, a: 1, c: {z: 1, y: 1}}",
+            "{b: 2, a: 2, c: {z: 2, y: 2}}",
+            "a:1:2:1 | b:1:2:1 | c.y:1:2:1 | c.z:1:2:1",
+        ),
         ("5", "6", ":5:6:1"),
+        ("[1]", "[2]", ":1:2:1"),
+        ("[1, 2]", "[1, 3]", ":[1, 2]:[1, 3]:-"),
+        ("{a: {}}", "{a: 1}", "a:-:1:-"),
         ("5", "{a: 1}", "a:unable to parse:1:-"),
     ] {
         differs(old, new, All::No, expect);
