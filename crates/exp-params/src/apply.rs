@@ -59,6 +59,16 @@ pub enum ApplyError {
         /// Its value.
         found: Value,
     },
+    /// A list for a map, or a map for a list.
+    #[error("`{key}` is a {found}, not a {given}")]
+    Mismatch {
+        /// The key.
+        key: KeyPath,
+        /// The type of the value that is there, `map` or `list`.
+        found: &'static str,
+        /// The type of the value that was given.
+        given: &'static str,
+    },
     /// An item of a list that is to be added or removed; items can only be changed.
     #[error("`{key}` is an item of a list")]
     ListItem {

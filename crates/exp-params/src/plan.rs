@@ -119,6 +119,7 @@ fn set(
         return match (found, &literal.value) {
             (Value::Table(found), Value::Table(_)) => merge(found, key, literal, force),
             (found, value) if identical(found, value) => Ok(Vec::new()),
+            (found, value) if is_other_container(found, value) => Err(mismatch(key, found, value)),
             _ => Ok(vec![Step::Replace { path: key.clone(), literal: literal.clone() }]),
         };
     }
@@ -143,6 +144,16 @@ fn set(
         // As OmegaConf does: what is no map becomes one.
         _ => Ok(vec![Step::Replace { path: place, literal: literal.inside(&missing) }]),
     }
+}
+
+/// A list is not taken for a map nor a map for a list, as in OmegaConf.
+fn is_other_container(found: &Value, given: &Value) -> bool {
+    matches!((found, given), (Value::Table(_), Value::List(_)) | (Value::List(_), Value::Table(_)))
+}
+
+fn mismatch(key: &KeyPath, found: &Value, given: &Value) -> ApplyError {
+    let (found, given) = (found.type_name(), given.type_name());
+    ApplyError::Mismatch { key: key.clone(), found, given }
 }
 
 fn merge(
@@ -170,6 +181,9 @@ fn merge(
                 steps.extend(merge(inner, &path, &part, force)?);
             }
             (Some(old), value) if identical(old, value) => {}
+            (Some(old), value) if is_other_container(old, value) => {
+                return Err(mismatch(&path, old, value));
+            }
             (Some(_), _) => steps.push(Step::Replace { path, literal: part }),
         }
     }

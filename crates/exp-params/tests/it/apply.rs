@@ -1,4 +1,4 @@
-use exp_params::{ApplyError, Format, Obstacle, Override, ParamChange, apply, parse};
+use exp_params::{ApplyError, Format, Obstacle, Override, ParamChange, Value, apply, parse};
 
 fn overrides(text: &str) -> Vec<Override> {
     text.split_whitespace()
@@ -278,4 +278,89 @@ fn a_failed_change_leaves_nothing_behind() {
         parse(Format::Yaml, text).map(|value| value.child("a").cloned()),
         Ok(Some(1_i64.into()))
     );
+}
+
+/// What DVC 3.67.1 makes of these, by values; `!` is an error there.
+#[test]
+fn overrides_mean_what_they_mean_to_dvc() {
+    let text = "a: 1\nd: {x: 1, y: {z: 2}}\nl: [1, {p: 1}]\ns: hi\nn: null\n";
+    for (change, expect) in [
+        ("a=2", "a: 2"),
+        ("a=[1,2]", "a: [1, 2]"),
+        ("a={q:1}", "a: {q: 1}"),
+        ("a.b=1", "!"),
+        ("+a.b=1", "a: {b: 1}"),
+        ("++a.b=1", "a: {b: 1}"),
+        ("d=5", "d: 5"),
+        ("d=[1]", "!"),
+        ("d={x:5}", "d: {x: 5, y: {z: 2}}"),
+        ("d={w:5}", "!"),
+        ("+d={w:5}", "d: {x: 1, y: {z: 2}, w: 5}"),
+        ("++d={w:5,y:{k:1}}", "d: {x: 1, y: {z: 2, k: 1}, w: 5}"),
+        ("d={y:3}", "d: {x: 1, y: 3}"),
+        ("d={x:{k:1}}", "d: {x: {k: 1}, y: {z: 2}}"),
+        ("d={}", "a: 1"),
+        ("+d=5", "!"),
+        ("++d=5", "d: 5"),
+        ("d=null", "d: null"),
+        ("l=5", "l: 5"),
+        ("l={x:1}", "!"),
+        ("l={}", "!"),
+        ("+l=[9]", "l: [9]"),
+        ("+l=5", "!"),
+        ("l.0=9", "l: [9, {p: 1}]"),
+        ("++l.0=4", "l: [4, {p: 1}]"),
+        ("l.1.p=9", "l: [1, {p: 9}]"),
+        ("l.5=9", "!"),
+        ("l.1.q=9", "!"),
+        ("+l.1.q=9", "l: [1, {p: 1, q: 9}]"),
+        ("+l.0=4", "!"),
+        ("~a", "a:"),
+        ("~a=1", "a:"),
+        ("~a=1.0", "a:"),
+        ("~a=true", "a:"),
+        ("~a=null", "a:"),
+        ("~a=2", "!"),
+        ("~d", "d:"),
+        ("~d.x", "d: {y: {z: 2}}"),
+        ("~d={x:1}", "!"),
+        ("~l.0", "!"),
+        ("+n=3", "n: 3"),
+        ("n=3", "n: 3"),
+        ("+n.x=3", "n: {x: 3}"),
+        ("n.x=3", "!"),
+        ("+q.r.s=1", "q: {r: {s: 1}}"),
+        ("q.r=1", "!"),
+        ("++q=[1,{a:2}]", "q: [1, {a: 2}]"),
+        ("s=", "s: ''"),
+        ("+a=[5]", "a: [5]"),
+        ("+a={k:1}", "a: {k: 1}"),
+        ("+d.y={z:7}", "d: {x: 1, y: {z: 7}}"),
+        ("+s=x", "!"),
+        ("+a=1", "!"),
+    ] {
+        let result = apply(Format::Yaml, text, &overrides(change));
+        if expect == "!" {
+            assert!(result.is_err(), "{change} made {result:?}");
+            continue;
+        }
+        let edited = result.unwrap_or_else(|err| panic!("{change}: {err}"));
+        let read = |text: &str| parse(Format::Yaml, text).expect("valid");
+        let mut wanted = read(text);
+        if let (Value::Table(wanted), Value::Table(part)) =
+            (&mut wanted, read(&format!("{expect}\n")))
+        {
+            for (key, value) in part {
+                if expect.ends_with(':') {
+                    wanted.shift_remove(&key);
+                } else {
+                    wanted.insert(key, value);
+                }
+            }
+        }
+        assert_eq!(read(&edited), wanted, "{change}");
+        let n_lines =
+            text.lines().filter(|line| edited.lines().any(|other| other == *line)).count();
+        assert!(n_lines >= 4, "{change} touched more than one line: {edited}");
+    }
 }
