@@ -26,7 +26,7 @@ pub struct IgnoreRules {
     dirs: RwLock<HashMap<RelPath, Option<RuleAt>>>,
 }
 
-/// The line that makes a path ignored.
+/// A line that decides about a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IgnoreRule<'r> {
     /// The `.dvcignore`; `None` for a rule that always holds.
@@ -35,6 +35,8 @@ pub struct IgnoreRule<'r> {
     pub line: usize,
     /// The line, without the space around it.
     pub pattern: &'r str,
+    /// Whether it ignores; `false` for a line that starts with `!`.
+    pub ignores: bool,
 }
 
 impl fmt::Display for IgnoreRule<'_> {
@@ -81,10 +83,20 @@ impl IgnoreRules {
         self.decide(path, is_dir).map(|at| self.rule(&at))
     }
 
+    /// Returns the rule that decides about `path`: the one that makes it ignored, else one (`!…`) that takes it back
+    /// from being ignored; `None` when no rule matches. For explanations.
+    pub fn deciding_rule(&self, path: &RelPath, is_dir: bool) -> Option<IgnoreRule<'_>> {
+        if path.is_root() {
+            return None;
+        }
+        let decided = self.decide(path, is_dir).or_else(|| self.own_rule(path, is_dir));
+        decided.map(|at| self.rule(&at))
+    }
+
     /// Like [`IgnoreRules::is_ignored`] for whoever walks down from the root and enters no ignored directory: only
     /// `path` itself is looked at, not the directories above it.
     pub fn is_entry_ignored(&self, path: &RelPath, is_dir: bool) -> bool {
-        self.own_rule(path, is_dir).is_some()
+        self.own_rule(path, is_dir).is_some_and(|at| self.rule(&at).ignores)
     }
 
     fn decide(&self, path: &RelPath, is_dir: bool) -> Option<RuleAt> {
@@ -98,7 +110,8 @@ impl IgnoreRules {
             }
         }
         let above = path.parent().and_then(|parent| self.decide(&parent, true));
-        let decided = above.or_else(|| self.own_rule(path, is_dir));
+        let own = || self.own_rule(path, is_dir).filter(|at| self.rule(at).ignores);
+        let decided = above.or_else(own);
         if is_dir {
             let mut dirs = self.dirs.write().unwrap_or_else(PoisonError::into_inner);
             dirs.insert(path.clone(), decided.clone());
@@ -113,13 +126,12 @@ impl IgnoreRules {
         while end > 0 && !self.files.is_empty() {
             end = text[..end].rfind('/').unwrap_or(0);
             let (dir, below) = (&text[..end], text[end..].trim_start_matches('/'));
-            if let Some(opinion) = self.files.get(dir).and_then(|file| file.opinion(below, is_dir))
-            {
-                return opinion.ok().map(|rule| RuleAt { dir: Some(dir.to_owned()), rule });
+            let file = self.files.get(dir);
+            if let Some(rule) = file.and_then(|file| file.opinion(below, is_dir)) {
+                return Some(RuleAt { dir: Some(dir.to_owned()), rule });
             }
         }
-        let opinion = self.built_in.opinion(text, is_dir)?;
-        opinion.ok().map(|rule| RuleAt { dir: None, rule })
+        self.built_in.opinion(text, is_dir).map(|rule| RuleAt { dir: None, rule })
     }
 
     fn rule(&self, at: &RuleAt) -> IgnoreRule<'_> {
@@ -128,7 +140,7 @@ impl IgnoreRules {
             None => (&self.built_in, None),
         };
         let rule = &file.rules[at.rule];
-        IgnoreRule { file: path, line: rule.line, pattern: &rule.pattern }
+        IgnoreRule { file: path, line: rule.line, pattern: &rule.pattern, ignores: rule.ignores }
     }
 }
 
@@ -185,19 +197,23 @@ impl RuleFile {
         Self { path, rules, set }
     }
 
-    /// Returns what this file says of a path below its directory: the rule that ignores it, `Err` when it is expressly
-    /// not ignored, `None` when no rule matches.
-    fn opinion(&self, path: &str, is_dir: bool) -> Option<Result<usize, ()>> {
+    /// Returns the rule of this file that decides about a path below its directory; `None` when no rule matches.
+    fn opinion(&self, path: &str, is_dir: bool) -> Option<usize> {
+        // Whether anything matches is cheaper to ask than what, and mostly nothing does.
+        let as_dir = is_dir.then(|| format!("{path}/"));
+        if !self.set.is_match(path) && !as_dir.as_ref().is_some_and(|path| self.set.is_match(path))
+        {
+            return None;
+        }
         let plain = self.set.matches(path);
-        let as_dir = is_dir.then(|| self.set.matches(&format!("{path}/")));
+        let as_dir = as_dir.map(|path| self.set.matches(&path));
         let hits = || {
             let plain = plain.iter();
             let as_dir = as_dir.iter().flat_map(regex::SetMatches::iter);
             plain.chain(as_dir).filter(|at| is_dir || !self.rules[*at].only_dirs)
         };
         let group = hits().map(|at| self.rules[at].group).max()?;
-        let first = hits().find(|at| self.rules[*at].group == group)?;
-        Some(if self.rules[first].ignores { Ok(first) } else { Err(()) })
+        hits().find(|at| self.rules[*at].group == group)
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use exp_core::testing::{FakeExecutor, MemoryProject, Recorder};
 use exp_core::{
-    Cancel, CancelToken, Command, Ctx, Ended, Event, ExecuteError, ExecuteOptions, Exit,
-    FailurePolicy, Force, Job, Outcome, Pipeline, RunReport, Selection, Sources, Stage, StageEvent,
-    StageExecutor, StageId, StageOutcome, Table, Value, execute, select,
+    Artifact, Cancel, CancelToken, Command, Ctx, Ended, Event, ExecuteError, ExecuteOptions, Exit,
+    FailurePolicy, Force, Inputs, Job, Location, Outcome, ParamRef, Pipeline, PortError, RunReport,
+    Selection, Sources, Stage, StageEvent, StageExecutor, StageId, StageOutcome, Table, Value,
+    execute, select,
 };
 use proptest::prelude::*;
 
@@ -320,6 +321,59 @@ fn without_commit_outputs_are_recorded_and_not_stored() {
     check(&project, "a = data > a1", &options, |fake| fake, "a ran\nComplete");
     project.remove("a1");
     check(&project, "a = data > a1", &plain(), |fake| fake, "a ran\nComplete");
+}
+
+#[test]
+fn absent_data_can_be_allowed_while_the_rest_is_done() {
+    let project = settled();
+    for path in ["data", "a1", "b1", "c1"] {
+        project.remove(path);
+    }
+    project.write("other", "o");
+    let allow = ExecuteOptions { allow_missing: true, ..plain() };
+    check(
+        &project,
+        &format!("{CHAIN}\n new = other > n1"),
+        &allow,
+        |fake| fake,
+        "data.dvc fresh\na fresh\nb fresh\nc fresh\nside fresh\nnew ran\nComplete",
+    );
+    assert!(project.read("a1").is_none());
+}
+
+#[test]
+fn a_port_that_fails_is_a_failure_of_the_stage() {
+    struct Broken<'p>(&'p MemoryProject);
+    impl Inputs for Broken<'_> {
+        fn artifact(
+            &self,
+            ctx: &Ctx<'_>,
+            location: &Location,
+        ) -> Result<Option<Artifact>, PortError> {
+            if location.to_string() == "b1" {
+                return Err(PortError::new("the disk is on fire"));
+            }
+            self.0.artifact(ctx, location)
+        }
+        fn param(&self, param: &ParamRef) -> Result<Option<Value>, PortError> {
+            self.0.param(param)
+        }
+    }
+    let project = project();
+    let pipeline = unchecked(CHAIN);
+    let order = select(&pipeline, &Selection::All).expect("all stages");
+    let recorded = |id: &StageId| project.recorded(id);
+    let inputs = Broken(&project);
+    let sources = Sources { recorded: &recorded, inputs: &inputs, artifacts: &project };
+    let executor = FakeExecutor::new(&project);
+    let job = Job { pipeline: &pipeline, order: &order, sources, executor: &executor };
+    let options = ExecuteOptions { on_failure: FailurePolicy::KeepGoing, ..plain() };
+    let report = execute(&Ctx::silent(), job, &options).expect("a report");
+    same(
+        &report_text(&report),
+        "data.dvc verified\na ran\nb failed: cannot compare with the record
+         c skipped because of b\nside ran\nFailed",
+    );
 }
 
 #[test]

@@ -69,6 +69,16 @@ fn deeper_files_and_later_lines_go_first() {
 }
 
 #[test]
+fn what_is_taken_back_is_explained() {
+    let rules = rules(&[("", "*.log\n!keep.log\nout/")]);
+    let explain =
+        |asked: &str| rules.deciding_rule(&path(asked), false).map(|rule| rule.to_string());
+    assert_eq!(explain("keep.log").as_deref(), Some(".dvcignore:2:!keep.log"));
+    assert_eq!(explain("out/keep.log").as_deref(), Some(".dvcignore:3:out/"));
+    assert_eq!(explain("data"), None);
+}
+
+#[test]
 fn an_ignored_file_of_rules_has_no_say() {
     check(&[("", "sub/"), ("sub", "!*")], "sub/x", ".dvcignore:1:sub/");
     check(&[("", "/sub/.dvcignore"), ("sub", "*")], "sub/x", "no");

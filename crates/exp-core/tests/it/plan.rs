@@ -155,7 +155,9 @@ fn absent_data_can_be_allowed() {
     let allow = PlanOptions { allow_missing: true, ..PlanOptions::default() };
     let gone = |project: &MemoryProject| {
         project.empty_store();
-        ["data", "a1", "b1", "m", "c1"].iter().for_each(|path| project.remove(path));
+        for path in ["data", "a1", "b1", "m", "c1"] {
+            project.remove(path);
+        }
     };
     check_with(allow, CHAIN, gone, "data.dvc fresh\na fresh\nb fresh\nc fresh");
     let other = |project: &MemoryProject| {
