@@ -3,32 +3,32 @@
 //! gix runs no hooks, so a `reference-transaction` hook does not see what is written here. It never syncs what
 //! it writes to disk; [`durable`] does, where durability is promised.
 
+mod branch;
 mod config;
-// mod diff;
 mod durable;
-// mod fate;
-// mod files;
+mod fate;
+mod files;
 mod ignore;
 mod open;
 mod read;
 mod refs;
 mod revision;
-// mod status;
+mod status;
 mod write;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-// pub use diff::TreeDiff;
-// pub use fate::Fate;
-// pub use files::{CheckoutError, FileMode};
+pub use branch::BranchError;
+pub use fate::Fate;
+pub use files::{FileError, WorkFiles};
 pub use ignore::Ignores;
 pub use open::OpenOptions;
 pub use read::{CommitInfo, Descend, EntryKind, Reader, Tree, TreeEntry};
 pub use refs::{Expected, Ref, RefChange};
 pub use revision::NamedCommit;
-// pub use status::{FileChange, StatusEntry, Untracked, WorktreeError};
+pub use status::{FileChange, StatusEntry, Untracked, WorktreeError};
 pub use write::{Content, Draft, Identity, TreeChange, TreeEdit};
 
 use crate::env::GitEnv;

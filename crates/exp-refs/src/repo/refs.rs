@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use exp_core::Timestamp;
 use gix::lock::acquire::Fail;
 use gix::refs::Target;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
@@ -85,14 +86,14 @@ impl Git {
     /// `refs/exps` has none in DVC either, and Git drops a ref's log together with the ref, so that it could not
     /// undo a removal; that is what the operation log is for.
     pub fn update_refs(&self, changes: &[RefChange]) -> Result<(), UpdateError> {
-        self.update_refs_logged(changes, "", RefLog::AndReference)
+        self.update_refs_logged(changes, "", None)
     }
 
     pub(super) fn update_refs_logged(
         &self,
         changes: &[RefChange],
         message: &str,
-        log: RefLog,
+        time: Option<Timestamp>,
     ) -> Result<(), UpdateError> {
         if changes.is_empty() {
             return Ok(());
@@ -104,11 +105,11 @@ impl Git {
         }
         let repo = self.local();
         let edits: Vec<RefEdit> =
-            changes.iter().map(|change| edit(change, message, log)).collect::<Result<_, _>>()?;
-        let committer = repo.committer().transpose().ok().flatten();
-        let generic =
-            gix::actor::SignatureRef { name: "exp".into(), email: "exp".into(), time: "0 +0000" };
-        let committer = Some(committer.unwrap_or(generic));
+            changes.iter().map(|change| edit(change, message)).collect::<Result<_, _>>()?;
+        // Needed where `core.logAllRefUpdates` is `always`, and for branches.
+        let mut buffer = gix::date::parse::TimeBuf::default();
+        let committer = self.reflog_signature(time);
+        let committer = committer.to_ref(&mut buffer);
         let fail = Fail::AfterDurationWithBackoff(LOCK_WAIT);
 
         let prepared = match repo.refs.transaction().prepare(edits, fail, fail) {
@@ -169,13 +170,13 @@ impl Git {
     }
 }
 
-fn edit(change: &RefChange, message: &str, log: RefLog) -> Result<RefEdit, GitError> {
+fn edit(change: &RefChange, message: &str) -> Result<RefEdit, GitError> {
     let name = gix::refs::FullName::try_from(change.name.as_str())
         .map_err(|error| GitError::new(format!("name ref `{}`", change.name), error))?;
     let target = |id: CommitId| Target::Object(oid(id.0));
     let change = match change.new {
         Some(new) => Change::Update {
-            log: LogChange { mode: log, force_create_reflog: false, message: message.into() },
+            log: LogChange { mode: RefLog::AndReference, force_create_reflog: false, message: message.into() },
             expected: match change.expected {
                 Expected::Any => PreviousValue::Any,
                 Expected::Missing => PreviousValue::MustNotExist,
@@ -188,7 +189,7 @@ fn edit(change: &RefChange, message: &str, log: RefLog) -> Result<RefEdit, GitEr
                 Expected::Any | Expected::Missing => PreviousValue::Any,
                 Expected::Is(old) => PreviousValue::MustExistAndMatch(target(old)),
             },
-            log,
+            log: RefLog::AndReference,
         },
     };
     Ok(RefEdit { change, name, deref: false })

@@ -124,10 +124,7 @@ impl Git {
         message: &str,
         time: Timestamp,
     ) -> Result<CommitId, GitError> {
-        let generic = Identity { name: "exp".to_owned(), email: "exp".to_owned() };
-        let who = self.identity(Role::Committer).unwrap_or(generic);
-        let stamp = (time.seconds, time.offset);
-        let signature = signature(&who, stamp);
+        let signature = self.reflog_signature(Some(time));
         let commit = self.store_commit(tree, parents, signature.clone(), signature, message)?;
         self.sync_objects(&[tree.0, commit.0])?;
         Ok(commit)
@@ -138,6 +135,20 @@ impl Git {
     /// machine's accounts are not made; DVC makes none either.
     pub fn author(&self) -> Result<Identity, CommitError> {
         self.identity(Role::Author)
+    }
+
+    /// Returns who does bookkeeping, at `time` or now.
+    pub(super) fn reflog_signature(&self, time: Option<Timestamp>) -> gix::actor::Signature {
+        let generic = Identity { name: "exp".to_owned(), email: "exp".to_owned() };
+        let who = self.identity(Role::Committer).unwrap_or(generic);
+        let stamp = time.map_or_else(
+            || {
+                let now = gix::date::Time::now_local_or_utc();
+                (now.seconds, now.offset)
+            },
+            |time| (time.seconds, time.offset),
+        );
+        signature(&who, stamp)
     }
 
     fn put_tree(

@@ -161,7 +161,6 @@ fn tracked_and_ignored_are_what_git_says() -> TestResult {
         ("x.log", false),
         ("keep.log", false),
         ("data", true),
-        ("data", false),
         ("data/in/it.txt", false),
         ("src/b.py", false),
         ("b.py", false),
