@@ -1,10 +1,23 @@
 //! What was recorded of a stage: the entries of `dvc.lock`, of the run cache and of `.dvc` files.
+//!
+//! Reading is in `lock/parse.rs`, changing the text of a lock file in `lock/edit.rs` (formats: sections 6 and 10).
 
 use std::collections::BTreeMap;
 
-use crate::digest::Artifact;
+use crate::digest::{Algorithm, Artifact, Digest};
+use crate::json::{KeyOrder, python_json};
 use crate::stage::Command;
 use crate::value::{Table, Value};
+use crate::yaml::emit_yaml;
+
+mod edit;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use parse::LockError;
+pub(crate) use edit::{has_conflict_markers, line_end};
+pub(crate) use parse::{Fault, document, entry_of, invalid, list_of, table_of, text_of};
 
 /// A dependency or an output as it was recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +28,44 @@ pub struct LockEntry {
     pub artifact: Option<Artifact>,
     /// Fields that belong to others (`etag`, `version_id`, `cloud`, `files`, `repo`), kept as they are.
     pub extra: Table,
+}
+
+impl LockEntry {
+    /// Returns an entry of which the content is known, or only the path.
+    pub fn new(path: impl Into<String>, artifact: Option<Artifact>) -> Self {
+        Self { path: path.into(), artifact, extra: Table::new() }
+    }
+
+    /// Returns the map that stands in a lock file: `path`, `hash`, the digest, `size`, `nfiles`, `isexec`, the rest.
+    ///
+    /// Content with a legacy digest has no `hash`, as DVC 2 wrote it.
+    pub fn to_value(&self) -> Value {
+        let mut table = Table::with_capacity(5 + self.extra.len());
+        table.insert("path".to_owned(), Value::from(self.path.as_str()));
+        if let Some(artifact) = &self.artifact {
+            let algorithm = artifact.id.digest.algorithm();
+            if algorithm != Algorithm::Md5Dos2Unix {
+                table.insert("hash".to_owned(), Value::from(algorithm.name()));
+            }
+            table.insert(algorithm.key().to_owned(), Value::from(artifact.id.to_string()));
+            insert_sizes(&mut table, artifact);
+        }
+        table.extend(self.extra.iter().map(|(key, value)| (key.clone(), value.clone())));
+        Value::Table(table)
+    }
+}
+
+/// Adds `size`, `nfiles` and `isexec`, as far as they are known and true.
+pub(crate) fn insert_sizes(table: &mut Table, artifact: &Artifact) {
+    if let Some(size) = artifact.size {
+        table.insert("size".to_owned(), Value::from(size));
+    }
+    if let Some(n_files) = artifact.n_files {
+        table.insert("nfiles".to_owned(), Value::from(n_files));
+    }
+    if artifact.is_exec {
+        table.insert("isexec".to_owned(), Value::Bool(true));
+    }
 }
 
 /// A stage as it was recorded.
@@ -51,6 +102,85 @@ impl StageLock {
     pub fn params_of(&self, file: &str) -> Option<&Table> {
         self.params.iter().find(|(name, _)| name == file).map(|(_, values)| values)
     }
+
+    /// Returns the map that stands in `dvc.lock`: `cmd`, `deps`, `params`, `outs`, each only when there is something.
+    ///
+    /// The order inside of them is that of the fields: sorting is up to who makes the record.
+    pub fn to_value(&self) -> Value {
+        let entries = |entries: &[LockEntry]| {
+            Value::List(entries.iter().map(LockEntry::to_value).collect())
+        };
+        let mut table = Table::with_capacity(4);
+        if let Some(cmd) = &self.cmd {
+            table.insert("cmd".to_owned(), cmd.to_value());
+        }
+        if !self.deps.is_empty() {
+            table.insert("deps".to_owned(), entries(&self.deps));
+        }
+        if !self.params.is_empty() {
+            let files = self.params.iter();
+            let files = files.map(|(file, keys)| (file.clone(), Value::Table(keys.clone())));
+            table.insert("params".to_owned(), Value::Table(files.collect()));
+        }
+        if !self.outs.is_empty() {
+            table.insert("outs".to_owned(), entries(&self.outs));
+        }
+        Value::Table(table)
+    }
+
+    /// Returns the key under which the run cache keeps runs of this stage: SHA-256 over the command, the content of the
+    /// dependencies, the parameters and the paths of the outputs.
+    ///
+    /// `None` without a command, without outputs, or with neither dependencies nor parameters. As in DVC,
+    /// whose key it must be, everything called `size` or `nfiles` is left out, parameters too: who looks a run up
+    /// compares its parameters before it trusts it.
+    pub fn run_key(&self) -> Option<Digest> {
+        self.cmd.as_ref()?;
+        if self.outs.is_empty() || (self.deps.is_empty() && self.params.is_empty()) {
+            return None;
+        }
+        let mut value = self.to_value();
+        if let Value::Table(table) = &mut value {
+            let paths = self.outs.iter().map(|out| Value::from(out.path.as_str()));
+            table.insert("outs".to_owned(), Value::List(paths.collect()));
+        }
+        Some(digest_without_sizes(value))
+    }
+
+    /// Returns the name of this very record among the runs of its key: SHA-256 over all of it but sizes.
+    pub fn run_value(&self) -> Digest {
+        digest_without_sizes(self.to_value())
+    }
+
+    /// Returns the text of this record's file in the run cache.
+    pub fn run_text(&self) -> String {
+        emit_yaml(&self.to_value())
+    }
+}
+
+fn digest_without_sizes(mut value: Value) -> Digest {
+    drop_sizes(&mut value);
+    Digest::of(Algorithm::Sha256, python_json(&value, KeyOrder::Sorted).as_bytes())
+}
+
+fn drop_sizes(value: &mut Value) {
+    match value {
+        Value::Table(table) => {
+            table.retain(|key, _| key != "size" && key != "nfiles");
+            table.values_mut().for_each(drop_sizes);
+        }
+        Value::List(items) => items.iter_mut().for_each(drop_sizes),
+        _ => {}
+    }
+}
+
+/// Returns the hash that DVC puts into the message of an experiment commit: SHA-256 over the records of the stages
+/// that ran, by name, sizes included. Of several with one name, the last counts.
+pub fn experiment_hash(stages: &[(String, StageLock)]) -> String {
+    let table: Table =
+        stages.iter().map(|(name, lock)| (name.clone(), lock.to_value())).collect();
+    let json = python_json(&Value::Table(table), KeyOrder::Sorted);
+    Digest::of(Algorithm::Sha256, json.as_bytes()).to_hex()
 }
 
 /// A `dvc.lock`: what was recorded of the stages of the `dvc.yaml` beside it, by stage name.
@@ -60,4 +190,6 @@ impl StageLock {
 pub struct LockFile {
     /// The recorded stages by name.
     pub stages: BTreeMap<String, StageLock>,
+    /// Everything else at the top (`datasets`), as it is; without `schema`.
+    pub extra: Table,
 }

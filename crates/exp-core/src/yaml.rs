@@ -8,11 +8,13 @@
 mod emit;
 mod fast;
 mod node;
+mod patch;
 mod read;
 mod scalar;
 
 pub use emit::emit_yaml;
-pub(crate) use emit::{emit_block, emit_items};
+pub(crate) use emit::emit_block;
+pub(crate) use patch::{Edits, apply, entry_lines, patch_map, patched};
 pub use node::{YamlEntry, YamlKind, YamlNode, YamlSpan, YamlStyle};
 
 use crate::value::Value;
@@ -53,6 +55,29 @@ pub fn parse_yaml_spanned(text: &str) -> Result<YamlNode, SyntaxError> {
     // What only shows when aliases and merge keys are resolved.
     node.to_value()?;
     Ok(node)
+}
+
+/// Returns where the member or item at `path` is: of a member, its key. When the text ends before the path does, the
+/// last part that exists; the start of the document when it cannot be read.
+pub(crate) fn locate(text: &str, path: &[String]) -> YamlSpan {
+    let start = YamlSpan { start: 0, end: 0, line: 1, column: 1 };
+    let Ok(root) = read::document(text) else { return start };
+    let mut node = &root;
+    let mut span = node.span;
+    for part in path {
+        if let Some(entry) = node.entry(part) {
+            span = entry.key.span;
+            node = &entry.value;
+        } else if let Some(item) =
+            part.parse().ok().and_then(|index: usize| node.items()?.get(index))
+        {
+            span = item.span;
+            node = item;
+        } else {
+            break;
+        }
+    }
+    span
 }
 
 fn is_falsy(value: &Value) -> bool {

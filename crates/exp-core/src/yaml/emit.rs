@@ -33,15 +33,6 @@ pub(crate) fn emit_block(table: &Table, indent: usize) -> String {
     emitter.out
 }
 
-/// Writes `items` as a block list whose dashes stand at column `indent`, each line indented and with a newline.
-pub(crate) fn emit_items(items: &[Value], indent: usize) -> String {
-    let mut emitter = Emitter::default();
-    emitter.pad(indent);
-    emitter.list(items, indent);
-    emitter.end_line();
-    emitter.out
-}
-
 #[derive(Default)]
 struct Emitter {
     out: String,
