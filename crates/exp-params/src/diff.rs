@@ -1,6 +1,6 @@
 //! What differs between two states of a parameter or metric file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use exp_core::Value;
 
@@ -50,8 +50,8 @@ pub fn diff(old: Option<&Value>, new: Option<&Value>, all: All) -> Vec<Change> {
         }
         return change("", Some(old), Some(new), all).into_iter().collect();
     }
-    let keys: BTreeMap<&str, ()> = old.keys().chain(new.keys()).map(|key| (key, ())).collect();
-    keys.into_keys()
+    let keys: BTreeSet<&str> = old.keys().chain(new.keys()).collect();
+    keys.into_iter()
         .filter_map(|key| change(key, old.get(key).as_ref(), new.get(key).as_ref(), all))
         .collect()
 }

@@ -91,8 +91,8 @@ impl ParseError {
 /// An empty document, and in YAML and JSON every document that Python finds false (`null`, `0`, `[]`), is the empty
 /// map. The rules of each format: YAML refuses duplicate keys, several documents and unknown tags; JSON takes the
 /// last of duplicate keys and knows `NaN` and `Infinity`; of Python the literal assignments of the module, of class
-/// bodies and of `self` in `__init__` count, and what is no literal is left out. A byte order mark is skipped, in
-/// JSON too, where DVC would refuse it. Whole numbers beyond `i128` are refused (in TOML beyond `i64`).
+/// bodies and of `self` in `__init__` count, and what is no literal is left out. A byte order mark is skipped, where
+/// DVC does so in YAML only. Whole numbers beyond `i128` are refused (in TOML beyond `i64`).
 pub fn parse(format: Format, text: &str) -> Result<Value, ParseError> {
     let value = match format {
         Format::Yaml => yaml::parse(text)?,

@@ -1,5 +1,7 @@
 //! Numbers and values as Python prints them, which is how DVC's tables show them.
 
+use std::fmt::Write as _;
+
 use exp_core::{Value, python_float};
 
 /// How a table shortens floating-point numbers.
@@ -168,11 +170,12 @@ pub(crate) fn quote_with(text: &str, quote: char) -> String {
                 out.push(c);
             }
             c if is_printable(c) => out.push(c),
-            c => match u32::from(c) {
-                code @ 0..=0xff => out.push_str(&format!("\\x{code:02x}")),
-                code @ 0x100..=0xffff => out.push_str(&format!("\\u{code:04x}")),
-                code => out.push_str(&format!("\\U{code:08x}")),
-            },
+            // Writing into text cannot fail.
+            c => drop(match u32::from(c) {
+                code @ 0..=0xff => write!(out, "\\x{code:02x}"),
+                code @ 0x100..=0xffff => write!(out, "\\u{code:04x}"),
+                code => write!(out, "\\U{code:08x}"),
+            }),
         }
     }
     out.push(quote);

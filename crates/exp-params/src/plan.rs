@@ -141,12 +141,12 @@ fn set(
     match root.get(&place) {
         Some(Value::Table(_)) => Ok(vec![Step::Insert { parent: place, key: missing, literal }]),
         Some(Value::List(_)) => Err(ApplyError::ListItem { key: key.clone() }),
-        // As OmegaConf does: what is no map becomes one.
+        // As `OmegaConf` does: what is no map becomes one.
         _ => Ok(vec![Step::Replace { path: place, literal: literal.inside(&missing) }]),
     }
 }
 
-/// A list is not taken for a map nor a map for a list, as in OmegaConf.
+/// A list is not taken for a map nor a map for a list, as in `OmegaConf`.
 fn is_other_container(found: &Value, given: &Value) -> bool {
     matches!((found, given), (Value::Table(_), Value::List(_)) | (Value::List(_), Value::Table(_)))
 }

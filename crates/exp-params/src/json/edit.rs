@@ -1,5 +1,7 @@
 //! Splices for JSON.
 
+use std::fmt::Write as _;
+
 use exp_core::{KeyPath, Value, python_float};
 
 use super::{Kind, Member, Node, parse};
@@ -155,7 +157,8 @@ pub(crate) fn quote(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if c < ' ' || c == '\u{7f}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                // Writing into text cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
             c => out.push(c),
         }

@@ -194,14 +194,14 @@ fn range(arguments: Vec<(Option<String>, Argument)>) -> Result<Argument, Failure
         *slot.ok_or_else(|| Failure::Message("an argument too many".to_owned()))? =
             Some(literal(argument)?);
     }
-    let [start, stop, step] = places;
+    let [start, stop, stride] = places;
     let start = start.ok_or_else(|| Failure::Message("`range` without a start".to_owned()))?;
     let (start, stop) = match stop {
         Some(stop) => (start.value, stop.value),
         None => (Value::Int(0), start.value),
     };
-    let step = step.map_or(Value::Int(1), |step| step.value);
-    Sweep::range(&start, &stop, &step).map(Argument::Sweep).map_err(Failure::Message)
+    let stride = stride.map_or(Value::Int(1), |stride| stride.value);
+    Sweep::range(&start, &stop, &stride).map(Argument::Sweep).map_err(Failure::Message)
 }
 
 fn shuffle(mut arguments: Vec<Argument>) -> Result<Argument, Failure> {

@@ -64,10 +64,10 @@ fn word(rest: &str) -> Option<(Word, usize)> {
     if first == '"' || first == '\'' {
         return Some((Word::Quoted, quoted(rest, first)?));
     }
-    if let Some(inner) = rest.strip_prefix("${") {
-        if let Some(len) = inner.find('}').filter(|len| *len > 0) {
-            return Some((Word::Interpolation, len + 3));
-        }
+    if let Some(inner) = rest.strip_prefix("${")
+        && let Some(len) = inner.find('}').filter(|len| *len > 0)
+    {
+        return Some((Word::Interpolation, len + 3));
     }
     let mut best = (Word::Other, first.len_utf8());
     for (word, len) in [

@@ -30,12 +30,12 @@ impl Sweep {
 
     /// Makes the values from `start` to before `stop`. With a fraction anywhere, Hydra counts in decimals of 28
     /// digits that start from the exact binary value; so does this.
-    pub(super) fn range(start: &Value, stop: &Value, step: &Value) -> Result<Self, String> {
-        let values = match (start, stop, step) {
-            (Value::Int(start), Value::Int(stop), Value::Int(step)) => {
-                count(*start, *stop, *step)?.into_iter().map(Value::Int).collect()
+    pub(super) fn range(start: &Value, stop: &Value, stride: &Value) -> Result<Self, String> {
+        let values = match (start, stop, stride) {
+            (Value::Int(start), Value::Int(stop), Value::Int(stride)) => {
+                count(*start, *stop, *stride)?.into_iter().map(Value::Int).collect()
             }
-            _ => fractions(start, stop, step)?,
+            _ => fractions(start, stop, stride)?,
         };
         Ok(Self::choice(values.into_iter().map(Literal::from).collect()))
     }
@@ -61,31 +61,32 @@ impl Sweep {
     }
 }
 
-fn count(start: i128, stop: i128, step: i128) -> Result<Vec<i128>, String> {
-    if step == 0 {
+fn count(start: i128, stop: i128, stride: i128) -> Result<Vec<i128>, String> {
+    if stride == 0 {
         return Err("a step of zero".to_owned());
     }
     let mut values = Vec::new();
     let mut next = Some(start);
     while let Some(value) =
-        next.filter(|value| if step > 0 { *value < stop } else { *value > stop })
+        next.filter(|value| if stride > 0 { *value < stop } else { *value > stop })
     {
         if values.len() == MAX_VALUES {
             return Err(format!("more than {MAX_VALUES} values"));
         }
         values.push(value);
-        next = value.checked_add(step);
+        next = value.checked_add(stride);
     }
     Ok(values)
 }
 
-fn fractions(start: &Value, stop: &Value, step: &Value) -> Result<Vec<Value>, String> {
+fn fractions(start: &Value, stop: &Value, stride: &Value) -> Result<Vec<Value>, String> {
     let number = |value: &Value| value.as_f64().filter(|number| number.is_finite());
-    let (Some(start), Some(stop), Some(step)) = (number(start), number(stop), number(step)) else {
+    let (Some(start), Some(stop), Some(stride)) = (number(start), number(stop), number(stride))
+    else {
         return Err("a range of something other than numbers".to_owned());
     };
     // All three as whole numbers of 10^-scale, with 36 digits for the largest.
-    let largest = start.abs().max(stop.abs()).max(step.abs());
+    let largest = start.abs().max(stop.abs()).max(stride.abs());
     if largest >= 1e36 {
         return Err("the numbers are too large".to_owned());
     }
@@ -95,13 +96,13 @@ fn fractions(start: &Value, stop: &Value, step: &Value) -> Result<Vec<Value>, St
         let text: String = format!("{number:.scale$}").chars().filter(|c| *c != '.').collect();
         text.parse().map_err(|_| "the numbers are too large".to_owned())
     };
-    let (stop, step) = (scaled(stop)?, scaled(step)?);
+    let (stop, stride) = (scaled(stop)?, scaled(stride)?);
     let mut values = Vec::new();
     let mut next = scaled(start)?;
-    if step == 0 {
+    if stride == 0 {
         return Err("a step of zero".to_owned());
     }
-    while if step > 0 { next < stop } else { next > stop } {
+    while if stride > 0 { next < stop } else { next > stop } {
         if values.len() == MAX_VALUES {
             return Err(format!("more than {MAX_VALUES} values"));
         }
@@ -109,7 +110,7 @@ fn fractions(start: &Value, stop: &Value, step: &Value) -> Result<Vec<Value>, St
             .parse()
             .map_err(|_| "the numbers are too large".to_owned())?;
         values.push(Value::Float(value));
-        next = round_to_28_digits(next + step);
+        next = round_to_28_digits(next + stride);
     }
     Ok(values)
 }
@@ -165,13 +166,11 @@ impl Overrides {
                 // A range without values leaves nothing to try.
                 return Ok(Self { axes: vec![axis] });
             };
-            let file = match files.iter().position(|(name, _)| *name == first.file) {
-                Some(at) => at,
-                None => {
-                    files.push((first.file.clone(), Vec::new()));
-                    files.len() - 1
-                }
-            };
+            let known = files.iter().position(|(name, _)| *name == first.file);
+            let file = known.unwrap_or_else(|| {
+                files.push((first.file.clone(), Vec::new()));
+                files.len() - 1
+            });
             let group = &mut files[file].1;
             let twin = group.iter().position(|other| {
                 other.alternatives.first().is_some_and(|other| {

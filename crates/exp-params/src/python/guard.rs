@@ -1,5 +1,5 @@
 //! A look at the tokens before the parser runs: what is nested as deep as no program is would exhaust the stack,
-//! here or when the syntax tree is dropped. CPython's own limits are 200 brackets and 100 indentations.
+//! here or when the syntax tree is dropped. The limits of `CPython` are 200 brackets and 100 indentations.
 
 use ruff_python_ast::token::TokenKind;
 use ruff_python_parser::{Mode, lexer};
@@ -50,10 +50,10 @@ pub(super) fn check(text: &str) -> Result<(), ParseError> {
             | TokenKind::Rsqb
             | TokenKind::Rbrace
             | TokenKind::FStringEnd
-            | TokenKind::TStringEnd => {
-                if n_operators.len() > 1 {
-                    n_all -= n_operators.pop().unwrap_or(0);
-                }
+            | TokenKind::TStringEnd
+                if n_operators.len() > 1 =>
+            {
+                n_all -= n_operators.pop().unwrap_or(0);
             }
             kind if kind.is_operator() || kind.is_keyword() || kind == TokenKind::Dot => {
                 count(&mut n_operators, &mut n_all);

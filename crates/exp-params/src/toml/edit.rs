@@ -40,12 +40,12 @@ enum Found<'d> {
     Tables(&'d toml_edit::ArrayOfTables),
 }
 
-impl<'d> Found<'d> {
+impl Found<'_> {
     fn find(self, parts: &[String]) -> Result<Self, Obstacle> {
-        parts.iter().try_fold(self, Self::child).map_err(|()| Obstacle::Layout)
+        parts.iter().try_fold(self, |found, part| found.child(part)).map_err(|()| Obstacle::Layout)
     }
 
-    fn child(self, part: &String) -> Result<Self, ()> {
+    fn child(self, part: &str) -> Result<Self, ()> {
         let index = || part.parse::<usize>().map_err(|_| ());
         match self {
             Self::Table(table) => match table.get(part).ok_or(())? {
@@ -67,10 +67,10 @@ impl<'d> Found<'d> {
 /// Returns the keys and values that are written directly in a table, dotted ones included: from key to value.
 fn direct(table: &Table) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    for (key, item) in table.iter() {
+    for (key, item) in table {
         match item {
             Item::Value(value) => {
-                let start = table.key(key).and_then(|key| key.span());
+                let start = table.key(key).and_then(toml_edit::Key::span);
                 if let (Some(start), Some(end)) = (start, value.span()) {
                     found.push(start.start..end.end);
                 }
@@ -105,8 +105,7 @@ fn insert(
     let line = format!("{} = {value}", write_key(key));
     let last = direct(table).into_iter().max_by_key(|range| range.end);
     if let Some(last) = last {
-        // In a table of dotted keys, the new key is dotted as its neighbour is.
-        let neighbour = &text[last.clone()];
+        // In a table of dotted keys, the new key is dotted as the one before it is.
         let dotted = if table.is_dotted() {
             let path: Vec<String> = parent.parts().iter().map(|part| write_key(part)).collect();
             // The part of the path that the header does not have.
@@ -118,7 +117,6 @@ fn insert(
         } else {
             String::new()
         };
-        debug_assert!(!neighbour.is_empty());
         let line = format!("{}{dotted}{line}", indent(text, last.start));
         let (at, line) = line_behind(text, last.end, &line);
         return Ok(Splice::insert(at, line));
@@ -153,7 +151,7 @@ fn bracketed(table: &InlineTable) -> Result<Bracketed, Obstacle> {
     let members = table
         .iter()
         .map(|(key, value)| {
-            let start = table.key(key).and_then(|key| key.span())?.start;
+            let start = table.key(key).and_then(toml_edit::Key::span)?.start;
             Some(start..value.span()?.end)
         })
         .collect::<Option<_>>()

@@ -78,9 +78,10 @@ impl<'d> Document<'d> {
         if matches!(node.style, YamlStyle::Literal | YamlStyle::Folded) {
             // The span may begin with the text instead of the header in front of it.
             let header = ['|', '>'];
-            let start = match self.text[span.clone()].starts_with(header) {
-                true => span.start,
-                false => self.text[..span.start].rfind(header).ok_or(Obstacle::Layout)?,
+            let start = if self.text[span.clone()].starts_with(header) {
+                span.start
+            } else {
+                self.text[..span.start].rfind(header).ok_or(Obstacle::Layout)?
             };
             return Ok(Splice::new(start..span.end, writer.inline(None)?));
         }
@@ -179,15 +180,12 @@ impl<'d> Document<'d> {
             let items = write(given)?;
             let lines: Vec<String> = items.iter().map(|item| format!("{column}- {item}")).collect();
             let lines = lines.join(newline);
-            return Ok(match n_before.checked_sub(1) {
-                Some(before) => {
-                    let (at, lines) = line_behind(self.text, old[before].span.end, &lines);
-                    Splice::insert(at, lines)
-                }
-                None => {
-                    let lines = lines.trim_start_matches([' ', '\t']);
-                    Splice::insert(node.span.start, format!("{lines}{newline}{column}"))
-                }
+            return Ok(if let Some(before) = n_before.checked_sub(1) {
+                let (at, lines) = line_behind(self.text, old[before].span.end, &lines);
+                Splice::insert(at, lines)
+            } else {
+                let lines = lines.trim_start_matches([' ', '\t']);
+                Splice::insert(node.span.start, format!("{lines}{newline}{column}"))
             });
         }
         if given.is_empty() {
@@ -214,7 +212,7 @@ impl<'d> Document<'d> {
                 let name =
                     if last_quoted { crate::json::edit::quote(key) } else { writer.key(key) };
                 let member = format!("{name}: {}", writer.inline(None)?);
-                let (range, text) = self.bracketed(node, entries).push(self.text, &member);
+                let (range, text) = Self::bracketed(node, entries).push(self.text, &member);
                 Ok(Splice::new(range, text))
             }
             YamlKind::Map(entries) => {
@@ -254,7 +252,10 @@ impl<'d> Document<'d> {
             .rposition(|entry| !entry.is_merge && entry.name == *key)
             .ok_or(Obstacle::Shared)?;
         if parent.node.style == YamlStyle::Flow {
-            return Ok(Splice::new(self.bracketed(parent.node, entries).remove(self.text, at), ""));
+            return Ok(Splice::new(
+                Self::bracketed(parent.node, entries).remove(self.text, at),
+                "",
+            ));
         }
         if entries.len() == 1 {
             let empty = Literal::from(Value::table());
@@ -280,7 +281,7 @@ impl<'d> Document<'d> {
         }
     }
 
-    fn bracketed(&self, node: &YamlNode, entries: &[YamlEntry]) -> Bracketed {
+    fn bracketed(node: &YamlNode, entries: &[YamlEntry]) -> Bracketed {
         Bracketed {
             span: node.span.start..node.span.end,
             members: entries

@@ -47,7 +47,7 @@ impl Writer<'_> {
                     newline,
                 )?);
             }
-            _ => out.push_str(&format!(" {}", self.inline(None)?)),
+            _ => out.extend([" ", self.inline(None)?.as_str()]),
         }
         Ok(out)
     }
@@ -65,12 +65,12 @@ impl Writer<'_> {
         let mut out = String::new();
         for (key, value) in table {
             let place = place.child(key);
-            out.push_str(&format!("{newline}{inner}{}:", self.key(key)));
+            out.extend([newline, &inner, &self.key(key), ":"]);
             match value {
                 Value::Table(table) if !table.is_empty() => {
                     out.push_str(&self.block_members(table, &place, &inner, unit, newline)?);
                 }
-                value => out.push_str(&format!(" {}", self.value(&place, value, false)?)),
+                value => out.extend([" ", self.value(&place, value, false)?.as_str()]),
             }
         }
         Ok(out)

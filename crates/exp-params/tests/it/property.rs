@@ -12,7 +12,7 @@ fn document() -> impl Strategy<Value = (Format, String)> {
             Format::Yaml => yaml(&lines),
             Format::Json => json(&lines),
             Format::Toml => toml(&lines),
-            _ => python(&lines),
+            Format::Python => python(&lines),
         };
         if crlf {
             text = text.replace('\n', "\r\n");
@@ -47,7 +47,7 @@ fn yaml(lines: &Lines) -> String {
             out.push('\n');
         }
         let note = if *comment && !VALUES[*value].contains('\n') { "  # note" } else { "" };
-        out.push_str(&format!("  k{at}: {}{note}\n", VALUES[*value]));
+        out.extend(["  ", &format!("k{at}: {}{note}", VALUES[*value]), "\n"]);
     }
     out + "z: 1\n"
 }
@@ -95,7 +95,7 @@ fn toml(lines: &Lines) -> String {
     let mut out = String::from("z = 1\n[m] # head\n");
     for (at, (value, blank, comment)) in lines.iter().enumerate() {
         let note = if *comment { " # note" } else { "" };
-        out.push_str(&format!("{}k{at} = {}{note}\n", "\n".repeat(*blank), VALUES[*value]));
+        out.extend(["\n".repeat(*blank), format!("k{at} = {}{note}\n", VALUES[*value])]);
     }
     out
 }
@@ -118,7 +118,7 @@ fn python(lines: &Lines) -> String {
     let mut out = String::from("import os\nz = 1\nclass m:\n");
     for (at, (value, blank, comment)) in lines.iter().enumerate() {
         let note = if *comment { " # note" } else { "" };
-        out.push_str(&format!("{}    k{at} = {}{note}\n", "\n".repeat(*blank), VALUES[*value]));
+        out.extend(["\n".repeat(*blank), format!("    k{at} = {}{note}\n", VALUES[*value])]);
     }
     out
 }

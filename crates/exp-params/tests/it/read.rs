@@ -67,6 +67,9 @@ fn json_is_read_as_python_reads_it() {
     broken(Format::Json, "{\"a\": 01}", 1, 8);
     broken(Format::Json, "{\"a\": \"\n\"}", 1, 8);
     broken(Format::Json, "{} {}", 1, 4);
+    broken(Format::Json, "// c\n{}", 1, 1);
+    broken(Format::Json, "{\"a\": 1.}", 1, 8);
+    broken(Format::Json, "{\"a\": .5}", 1, 7);
     assert!(parse(Format::Json, &"[".repeat(100_000)).is_err());
 }
 
@@ -109,11 +112,19 @@ fn python_literals_are_read_and_the_rest_is_left_out() {
             "{'n': 31, 'm': 1000, 'b': 123456789012345678901234567890}",
         ),
         ("x = 1\nx = 'later'\n", "{'x': 'later'}"),
+        ("self.x = 1\nother.y = 2\na[0] = 3\n", "{'x': 1}"),
+        (
+            "def __init__(self):\n    self.q = 1\n    class I:\n        r = 2\n",
+            "{'q': 1, 'I': {'r': 2}}",
+        ),
+        ("async def __init__(self):\n    self.q = 1\n", "{}"),
+        ("x = {**a}\ny = [f()]\nz = 1\n", "{'z': 1}"),
         ("x = (1)\ny = (1,)\ns = {1, 2}\n", "{'x': 1, 'y': [1], 's': [1, 2]}"),
     ] {
         check(Format::Python, text, expect);
     }
     broken(Format::Python, "a = 1\nb = = 2\n", 2, 5);
+    broken(Format::Python, "x = 1\n y = 2\n", 2, 1);
 }
 
 #[test]
@@ -127,7 +138,7 @@ fn python_that_is_nested_too_deep_is_refused_not_crashed_on() {
         format!("x = a{}", "()".repeat(100_000)),
         format!("x = {}1", "lambda: ".repeat(100_000)),
         format!("x = {}", "f'{".repeat(10_000)),
-        (0..1000).map(|n| format!("{}if x:\n", " ".repeat(n))).collect(),
+        (0..1000).flat_map(|n| [" ".repeat(n), "if x:\n".to_owned()]).collect(),
     ] {
         assert!(parse(Format::Python, &text).is_err());
     }
