@@ -1,2 +1,7 @@
-//! exp
-fn main() {}
+//! The `exp` program: real streams in, an exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exp_cli::run_process()
+}

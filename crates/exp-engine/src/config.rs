@@ -16,6 +16,7 @@ use std::{fs, io};
 pub use edit::RemoteAdd;
 pub use error::{ConfigError, ConfigSyntax, SyntaxProblem};
 pub use key::{ConfigKey, ConfigLevel, ConfigSection, ConfigValue, Secret};
+pub use schema::nearest as nearest_name;
 pub use settings::{ProjectSettings, SettingsError};
 pub use text::ConfigText;
 
@@ -84,6 +85,15 @@ impl ConfigFiles {
         Ok(config)
     }
 
+    /// Reads one level alone, without checking it.
+    pub fn load_level(&self, level: ConfigLevel) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        if let Some(text) = self.read_level(level)? {
+            config.merge(level, self, &text);
+        }
+        Ok(config)
+    }
+
     /// As [`load`](Self::load), with the text of `.dvc/config` of another revision instead of the file.
     pub fn load_with_project(&self, project: Option<&[u8]>) -> Result<Config, ConfigError> {
         let mut config = Config::default();
@@ -115,6 +125,8 @@ fn parse(bytes: &[u8], path: &Path) -> Result<ConfigText, ConfigError> {
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     entries: Vec<ConfigEntry>,
+    /// Named sections, also those without options: an empty remote is still a remote.
+    named: Vec<ConfigSection>,
 }
 
 /// An option that is set, and where.
@@ -242,15 +254,7 @@ impl Config {
 
     /// Returns the configured remotes by first appearance.
     pub fn remotes(&self) -> Vec<RemoteConfig> {
-        let mut names: Vec<&str> = Vec::new();
-        for entry in &self.entries {
-            if let Some(name) = remote_name(&entry.key)
-                && !names.contains(&name)
-            {
-                names.push(name);
-            }
-        }
-        names.into_iter().filter_map(|name| self.remote(name).ok()).collect()
+        self.remote_names().filter_map(|name| self.remote(name).ok()).collect()
     }
 
     /// Returns one remote by its name, in any case.
@@ -348,19 +352,28 @@ impl Config {
     }
 
     fn has_remote(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        self.entries.iter().any(|entry| remote_name(&entry.key) == Some(&name))
+        self.named.contains(&ConfigSection::remote(name))
     }
 
     fn remote_not_found(&self, name: &str) -> ConfigError {
-        let names = self.entries.iter().filter_map(|entry| remote_name(&entry.key));
         let name = name.to_lowercase();
-        ConfigError::RemoteNotFound { nearest: schema::nearest(&name, names), name }
+        let nearest = schema::nearest(&name, self.remote_names());
+        ConfigError::RemoteNotFound { name, nearest }
+    }
+
+    fn remote_names(&self) -> impl Iterator<Item = &str> {
+        let remotes = self.named.iter().filter(|section| section.group == "remote");
+        remotes.filter_map(|section| section.name.as_deref())
     }
 
     /// Lays a stronger level over this configuration.
     fn merge(&mut self, level: ConfigLevel, files: &ConfigFiles, text: &ConfigText) {
         let Some(path) = files.path(level) else { return };
+        for section in text.sections() {
+            if section.name.is_some() && !self.named.contains(section) {
+                self.named.push(section.clone());
+            }
+        }
         for (key, value) in text.options() {
             let value = match value {
                 ConfigValue::Text(text) if schema::is_path(&key) => {
@@ -378,6 +391,9 @@ impl Config {
 
     /// Returns the first thing that DVC's schema does not allow.
     fn check(&self) -> Result<(), ConfigError> {
+        for name in self.remote_names() {
+            self.remote(name)?;
+        }
         for entry in &self.entries {
             let (key, path) = (&entry.key, Some(entry.path.clone()));
             let mut url = None;

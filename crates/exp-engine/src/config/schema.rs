@@ -413,7 +413,7 @@ pub(super) fn complaint(kind: Kind, value: &ConfigValue) -> Option<String> {
 }
 
 /// Returns the name most like `text`, if one is alike: at most a third of its characters differ.
-pub(super) fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
+pub fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
     names
         .into_iter()
         .map(|name| (distance(text, name), name))

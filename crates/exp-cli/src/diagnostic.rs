@@ -1,0 +1,171 @@
+//! Errors as words: what happened, what it happened to, the causes, and what to do about it.
+//!
+//! The library states facts. Our words for them are its messages, with hints found here by matching on the
+//! variants; DVC's words are in `diagnostic/dvc.rs`.
+
+mod dvc;
+mod hint;
+mod locus;
+
+use std::error::Error as StdError;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use exp_engine::{ConfigError, Error, SettingsError};
+
+use crate::commands::CommandSpec;
+use crate::exit::ExitStatus;
+use crate::grammar::{self, Grammar};
+use crate::io::Io;
+
+/// Why a command did not do what was asked.
+///
+/// A stage that failed is no `Failure`: that is a result, and the handler returns its exit status.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The engine says no.
+    Engine(Box<Error>),
+    /// The answer cannot be written. A closed pipe is no error.
+    Output(io::Error),
+    /// Flags that the parser refuses, and the help of the command.
+    Usage { error: Box<clap::Error>, help: String },
+    /// Flags that do not go together, in our words.
+    TextUsage(String),
+    /// A flag before the command that does not exist.
+    UnknownFlag { flag: String, help: String },
+    /// No command of this name, or none at all, below `group`.
+    Command { group: String, found: Option<String>, names: Vec<String>, help: String },
+    /// The directory of `--cd` cannot be entered.
+    Enter { dir: PathBuf, source: io::Error },
+    /// Something that the command refuses by itself, in words that both grammars use; DVC ends with 1.
+    Refused(String),
+    /// DVC's own words and exit code, where they are not made of an error of the engine.
+    #[expect(dead_code, reason = "for families that are not in the table yet")]
+    Dvc { message: String, code: u8 },
+}
+
+impl Failure {
+    /// Makes a complaint about flags.
+    pub(crate) fn text_usage(text: &str) -> Self {
+        Self::TextUsage(text.to_owned())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Error::Config(error).into()
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Error::Settings(error).into()
+    }
+}
+
+/// Returns the messages of an error and of its causes, the outermost first, each once.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let message = error.to_string();
+        if messages.last() != Some(&message) {
+            messages.push(message);
+        }
+        next = error.source();
+    }
+    messages
+}
+
+/// Tells the user and returns the exit status.
+pub(crate) fn report(
+    failure: &Failure,
+    grammar: Grammar,
+    command: Option<&CommandSpec>,
+    io: &mut Io<'_>,
+) -> ExitStatus {
+    if let Failure::Output(err) = failure
+        && err.kind() == io::ErrorKind::BrokenPipe
+    {
+        return match grammar {
+            Grammar::Exp => ExitStatus::DONE,
+            Grammar::Dvc => ExitStatus::DVC_PIPE,
+        };
+    }
+    // What the command has said so far comes first; that standard output is gone is no second failure.
+    let _ = io.out.flush();
+    let (text, on_out, status) = match grammar {
+        Grammar::Exp => {
+            let (text, status) = ours(failure);
+            (text, String::new(), status)
+        }
+        Grammar::Dvc => dvc::worded(failure, command),
+    };
+    let _ = io.err.write_all(text.as_bytes()).and_then(|()| io.err.flush());
+    let _ = io.out.write_all(on_out.as_bytes()).and_then(|()| io.out.flush());
+    status
+}
+
+fn ours(failure: &Failure) -> (String, ExitStatus) {
+    let simple = |text: &str, status| (format!("error: {text}\n"), status);
+    match failure {
+        Failure::Engine(error) => (engine(error), ExitStatus::of(error.kind())),
+        Failure::Output(err) => {
+            simple(&format!("cannot write the answer\n  {err}"), ExitStatus::ENVIRONMENT)
+        }
+        Failure::Usage { error, .. } => (error.to_string(), ExitStatus::USAGE),
+        Failure::TextUsage(text) | Failure::Refused(text) => simple(text, ExitStatus::USAGE),
+        Failure::UnknownFlag { flag, .. } => simple(
+            &format!(
+                "unknown option `{flag}`\nhint: run `exp --help` for the options and commands"
+            ),
+            ExitStatus::USAGE,
+        ),
+        Failure::Command { group, found, names, .. } => {
+            let space = if group.is_empty() { "" } else { " " };
+            let text = match found {
+                None => format!("`exp {group}` needs a command: {}", names.join(", ")),
+                Some(found) => {
+                    let near = hint::nearest(found, names.iter().map(String::as_str));
+                    let hint = match near {
+                        Some(near) => format!("hint: did you mean `exp {group}{space}{near}`?"),
+                        None => format!("hint: run `exp {group}{space}--help` for the commands"),
+                    };
+                    format!("`exp {group}{space}{found}` is not a command\n{hint}")
+                }
+            };
+            simple(&text, ExitStatus::USAGE)
+        }
+        Failure::Enter { dir, source } => {
+            simple(&format!("cannot enter `{}`\n  {source}", dir.display()), ExitStatus::NOT_FOUND)
+        }
+        Failure::Dvc { message, .. } => simple(message, ExitStatus::ENVIRONMENT),
+    }
+}
+
+/// Words an error of the engine: message, place in the file, causes, hints.
+fn engine(error: &Error) -> String {
+    let mut messages = chain(error).into_iter();
+    let mut text = format!("error: {}\n", messages.next().unwrap_or_default());
+    if let Some(locus) = locus::of(error) {
+        text.push_str(&locus.shown());
+    }
+    for cause in messages {
+        text.push_str(&format!("  {}\n", cause.replace('\n', "\n  ")));
+    }
+    for hint in hint::of(error) {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
+}
+
+/// Returns DVC's complaint about flags.
+fn dvc_usage(error: &clap::Error) -> String {
+    grammar::usage_message(error)
+}

@@ -1,0 +1,64 @@
+//! What is particular to DVC's grammar: its version, and how its parser words its complaints.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// The version that is reported to who asks `dvc --version`: the one whose formats and behaviour are followed.
+pub(crate) const VERSION: &str = "3.67.1";
+
+/// Makes a parser take what Python's argparse takes.
+pub(super) fn adapted(parser: clap::Command) -> clap::Command {
+    parser.disable_help_subcommand(true)
+}
+
+/// Words a parse error as argparse does.
+pub(crate) fn usage_message(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    let invalid = context(ContextKind::InvalidArg);
+    match (error.kind(), invalid) {
+        (ErrorKind::UnknownArgument, Some(arg)) => format!("unrecognized arguments: {arg}"),
+        (ErrorKind::MissingRequiredArgument, Some(args)) => {
+            let args = args.replace(['<', '>'], "").replace("...", "").to_lowercase();
+            format!("the following arguments are required: {args}")
+        }
+        (ErrorKind::ArgumentConflict, Some(arg)) => {
+            let prior = context(ContextKind::PriorArg).unwrap_or_default();
+            format!("argument {}: not allowed with argument {}", flag(&arg), flag(&prior))
+        }
+        (ErrorKind::InvalidValue, Some(arg)) => {
+            let value = context(ContextKind::InvalidValue).unwrap_or_default();
+            if value.is_empty() {
+                return format!("argument {}: expected one argument", flag(&arg));
+            }
+            let known = match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(names)) => {
+                    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+                }
+                _ => String::new(),
+            };
+            format!("argument {}: invalid choice: '{value}' (choose from {known})", flag(&arg))
+        }
+        (ErrorKind::ValueValidation, Some(arg)) => {
+            let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            format!("argument {}: {why}", flag(&arg))
+        }
+        (_, _) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.strip_prefix("error: ").unwrap_or(first).to_owned()
+        }
+    }
+}
+
+/// Returns the name of an argument without its value: `--rev` of `--rev <REV>`, `name` of `[NAME]`.
+fn flag(arg: &str) -> String {
+    let word = arg.split([' ', '=']).next().unwrap_or(arg);
+    if word.starts_with('-') {
+        word.to_owned()
+    } else {
+        word.trim_matches(['<', '>', '[', ']', '.']).to_lowercase()
+    }
+}

@@ -1,0 +1,194 @@
+//! Events in DVC's words, on DVC's streams.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use exp_engine::core::{
+    Cancel, Event, EventSink, Exit, Failure as StageFailure, FailurePolicy, RelPath, StageEvent,
+    StageId, Stream, Warning,
+};
+
+use super::Progress;
+
+/// Speaks as DVC does: what is done goes to standard output, warnings to standard error.
+///
+/// Paths and addresses are shown as someone in the root of the project would write them.
+pub(crate) struct DvcSink<'w> {
+    state: Mutex<State<'w>>,
+    on_failure: FailurePolicy,
+}
+
+struct State<'w> {
+    out: &'w mut (dyn Write + Send),
+    err: &'w mut (dyn Write + Send),
+    /// Whether the next stage is set off by a blank line: the one before it did something.
+    gap: bool,
+    /// Stages left out since the last failure, to be named in one line.
+    skipped: Vec<String>,
+}
+
+impl<'w> DvcSink<'w> {
+    /// Writes to these streams.
+    pub(crate) fn new(
+        out: &'w mut (dyn Write + Send),
+        err: &'w mut (dyn Write + Send),
+        on_failure: FailurePolicy,
+    ) -> Self {
+        let state = State { out, err, gap: false, skipped: Vec::new() };
+        Self { state: Mutex::new(state), on_failure }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'w>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for DvcSink<'_> {
+    fn sink(&self) -> &dyn EventSink {
+        self
+    }
+
+    fn cancelling(&self, _: Cancel) {}
+}
+
+impl EventSink for DvcSink<'_> {
+    fn emit(&self, event: Event<'_>) {
+        let mut state = self.lock();
+        match event {
+            Event::Stage { stage, what } => state.stage(stage, &what, self.on_failure),
+            Event::Warning(warning) => state.warn(&warning_text(warning)),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for DvcSink<'_> {
+    fn drop(&mut self) {
+        self.lock().flush_skipped();
+    }
+}
+
+impl State<'_> {
+    fn stage(&mut self, stage: &StageId, what: &StageEvent<'_>, on_failure: FailurePolicy) {
+        if !matches!(what, StageEvent::Skipped { .. }) {
+            self.flush_skipped();
+        }
+        let name = stage.to_string();
+        match what {
+            StageEvent::Fresh => {
+                self.begin(false);
+                let label = if stage.name.is_some() { "Stage " } else { "" };
+                self.line(&format!("{label}'{name}' didn't change, skipping"));
+            }
+            StageEvent::Restored { .. } => {
+                self.begin(true);
+                self.line(&format!(
+                    "Stage '{name}' is cached - skipping run, checking out outputs"
+                ));
+            }
+            StageEvent::Verified => {
+                self.begin(true);
+                let what = if stage.name.is_some() { "outputs" } else { "data sources" };
+                let frozen = if stage.name.is_some() { "frozen " } else { "" };
+                self.line(&format!("Verifying {what} in {frozen}stage: '{name}'"));
+            }
+            StageEvent::Started { .. } => {
+                self.begin(true);
+                self.line(&format!("Running stage '{name}':"));
+            }
+            StageEvent::Command { line } => self.line(&format!("> {line}")),
+            StageEvent::Output { stream, bytes } => {
+                let to = if *stream == Stream::Out { &mut *self.out } else { &mut *self.err };
+                // A closed stream is noticed when the answer is written.
+                let _ = to.write_all(bytes).and_then(|()| to.flush());
+            }
+            StageEvent::Failed { failure } => match on_failure {
+                FailurePolicy::Stop => {}
+                FailurePolicy::KeepGoing => self.warn(&failure_text(failure)),
+                FailurePolicy::Ignore => self.warn(&format!("{} (ignored)", failure_text(failure))),
+            },
+            StageEvent::Locked { created } => {
+                let file = stage.file.parent().unwrap_or_else(RelPath::root);
+                let file =
+                    if file.is_root() { "dvc.lock".to_owned() } else { format!("{file}/dvc.lock") };
+                if *created {
+                    self.line(&format!("Generating lock file '{file}'"));
+                }
+                self.line(&format!("Updating lock file '{file}'"));
+            }
+            StageEvent::Skipped { .. } if on_failure == FailurePolicy::KeepGoing => {
+                self.skipped.push(format!("'{name}'"));
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, does_something: bool) {
+        if self.gap {
+            self.line("");
+        }
+        self.gap = does_something;
+    }
+
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+    }
+
+    fn warn(&mut self, text: &str) {
+        let _ = writeln!(self.err, "WARNING: {text}");
+    }
+
+    fn flush_skipped(&mut self) {
+        let names = std::mem::take(&mut self.skipped);
+        match &names[..] {
+            [] => {}
+            [one] => self.warn(&format!("Stage {one} will be skipped due to this failure")),
+            many => self
+                .warn(&format!("Stages {} will be skipped due to this failure", many.join(", "))),
+        }
+    }
+}
+
+/// Says why a stage failed, as DVC says it behind `failed to reproduce '…': `.
+pub(crate) fn failure_text(failure: &StageFailure) -> String {
+    match failure {
+        StageFailure::MissingDep { path, .. } => format!("dependency '{path}' does not exist"),
+        StageFailure::MissingParamFile { file, .. } => format!("'{file}' does not exist"),
+        StageFailure::MissingParam { file, keys, .. } => {
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            format!("Parameters '{}' are missing from '{file}'.", keys.join(", "))
+        }
+        StageFailure::Exit(Exit::Code { code, line }) => {
+            format!("failed to run: {line}, exited with {code}")
+        }
+        StageFailure::Exit(Exit::Signal { signal, line }) => {
+            format!("failed to run: {line}, exited with -{signal}")
+        }
+        StageFailure::OutNotProduced { path, .. } => format!("output '{path}' does not exist"),
+        StageFailure::MissingData { paths } => {
+            let paths: Vec<String> = paths.iter().map(|path| format!("'{path}'")).collect();
+            format!("missing data {}", paths.join(", "))
+        }
+        failure => crate::diagnostic::chain(failure).join(": "),
+    }
+}
+
+fn warning_text(warning: &Warning) -> String {
+    match warning {
+        Warning::Frozen { stage } => {
+            format!("Stage '{stage}' is frozen. Its dependencies are not going to be reproduced.")
+        }
+        Warning::NeverRecorded { path } => format!(
+            "Output '{path}'(stage) is missing version info. Cache for it will not be collected. Use \
+             `dvc repro` to get your pipeline up to date."
+        ),
+        Warning::Unreadable { what, why } => format!("{what}: {why}"),
+        Warning::Recovered { experiment } => {
+            format!("an earlier run was interrupted and is recorded as '{experiment}'")
+        }
+        Warning::RemoteNotCommitted { remote } => {
+            format!("remote '{remote}' is configured here only and not in the commit")
+        }
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,129 @@
+//! Events as newline-delimited JSON, for programs that watch.
+//!
+//! Each line is an object with `event`; fields are only ever added. Output of commands is text with replacement
+//! characters where it is not UTF-8.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use exp_engine::core::{
+    Cancel, Event, EventSink, RestoredFrom, StageEvent, StageId, Stream, TaskEvent, TaskLabel, Unit,
+};
+use serde_json::{Value as Json, json};
+
+use super::Progress;
+use super::plain::warning_text;
+
+/// Writes one JSON object a line.
+pub(crate) struct NdjsonSink<'w> {
+    out: Mutex<&'w mut (dyn Write + Send)>,
+}
+
+impl<'w> NdjsonSink<'w> {
+    /// Writes to `out`.
+    pub(crate) fn new(out: &'w mut (dyn Write + Send)) -> Self {
+        Self { out: Mutex::new(out) }
+    }
+
+    fn line(&self, object: &Json) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        // A closed stream is noticed when the answer is written.
+        let _ = writeln!(out, "{object}").and_then(|()| out.flush());
+    }
+}
+
+impl Progress for NdjsonSink<'_> {
+    fn sink(&self) -> &dyn EventSink {
+        self
+    }
+
+    fn cancelling(&self, wish: Cancel) {
+        let wish = match wish {
+            Cancel::Drain => "drain",
+            Cancel::Stop => "stop",
+        };
+        self.line(&json!({"event": "cancelling", "wish": wish}));
+    }
+}
+
+impl EventSink for NdjsonSink<'_> {
+    fn emit(&self, event: Event<'_>) {
+        let object = match event {
+            Event::Stage { stage, what } => stage_event(stage, &what),
+            Event::Task { id, what } => task_event(id.0, what),
+            Event::Warning(warning) => {
+                Some(json!({"event": "warning", "text": warning_text(warning)}))
+            }
+            _ => None,
+        };
+        if let Some(object) = object {
+            self.line(&object);
+        }
+    }
+}
+
+fn stage_event(stage: &StageId, what: &StageEvent<'_>) -> Option<Json> {
+    let stage = stage.to_string();
+    Some(match what {
+        StageEvent::Fresh => json!({"event": "fresh", "stage": stage}),
+        StageEvent::Restored { from } => {
+            let from = match from {
+                RestoredFrom::RunCache => "run-cache",
+                _ => "lock-file",
+            };
+            json!({"event": "restored", "stage": stage, "from": from})
+        }
+        StageEvent::Verified => json!({"event": "verified", "stage": stage}),
+        StageEvent::Started { reasons } => {
+            json!({"event": "started", "stage": stage, "reasons": reasons.len()})
+        }
+        StageEvent::Command { line } => {
+            json!({"event": "command", "stage": stage, "line": line})
+        }
+        StageEvent::Output { stream, bytes } => {
+            let stream = if *stream == Stream::Out { "stdout" } else { "stderr" };
+            let text = String::from_utf8_lossy(bytes);
+            json!({"event": "output", "stage": stage, "stream": stream, "text": text})
+        }
+        StageEvent::Finished { success, took } => {
+            let seconds = took.as_secs_f64();
+            json!({"event": "finished", "stage": stage, "success": success, "seconds": seconds})
+        }
+        StageEvent::Failed { failure } => {
+            let why = crate::diagnostic::chain(*failure).join(": ");
+            json!({"event": "failed", "stage": stage, "why": why})
+        }
+        StageEvent::Open { on } => {
+            let on: Vec<String> = on.iter().map(ToString::to_string).collect();
+            json!({"event": "open", "stage": stage, "on": on})
+        }
+        StageEvent::Locked { created } => {
+            json!({"event": "locked", "stage": stage, "created": created})
+        }
+        StageEvent::Skipped { because } => {
+            json!({"event": "skipped", "stage": stage, "because": because.to_string()})
+        }
+        _ => return None,
+    })
+}
+
+fn task_event(id: u64, what: TaskEvent) -> Option<Json> {
+    Some(match what {
+        TaskEvent::Started { label, total, unit } => {
+            let label = match label {
+                TaskLabel::Scan => "scan",
+                TaskLabel::Hash => "hash",
+                TaskLabel::Checkout => "checkout",
+                TaskLabel::Push => "push",
+                TaskLabel::Pull => "pull",
+                TaskLabel::Collect => "collect",
+                _ => return None,
+            };
+            let unit = if unit == Unit::Bytes { "bytes" } else { "files" };
+            json!({"event": "task-started", "task": id, "label": label, "total": total, "unit": unit})
+        }
+        TaskEvent::Advanced { by } => json!({"event": "task-advanced", "task": id, "by": by}),
+        TaskEvent::Finished => json!({"event": "task-finished", "task": id}),
+        _ => return None,
+    })
+}

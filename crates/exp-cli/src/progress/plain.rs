@@ -1,0 +1,188 @@
+//! Events of the `exp` grammar as lines: a symbol, a stage, what happened to it.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use exp_engine::core::{
+    Cancel, Event, EventSink, Failure as StageFailure, RestoredFrom, StageEvent, StageId, Warning,
+};
+
+use super::Progress;
+use crate::view::time::duration;
+
+/// Writes a line for each thing that happens to a stage, and passes on what commands write.
+///
+/// Everything goes to one stream, standard error, so that standard output holds only the answer.
+pub(crate) struct PlainSink<'w> {
+    state: Mutex<State<'w>>,
+    symbols: &'static Symbols,
+}
+
+struct State<'w> {
+    err: &'w mut (dyn Write + Send),
+    /// Whether a command's output stopped in the middle of a line.
+    open_line: bool,
+}
+
+struct Symbols {
+    done: &'static str,
+    runs: &'static str,
+    failed: &'static str,
+    waits: &'static str,
+    same: &'static str,
+    warns: &'static str,
+}
+
+const UNICODE: Symbols =
+    Symbols { done: "✓", runs: "●", failed: "✗", waits: "○", same: "=", warns: "!" };
+const ASCII: Symbols =
+    Symbols { done: "+", runs: "*", failed: "x", waits: "o", same: "=", warns: "!" };
+
+impl<'w> PlainSink<'w> {
+    /// Writes to `err`, with symbols outside ASCII if `unicode`.
+    pub(crate) fn new(err: &'w mut (dyn Write + Send), unicode: bool) -> Self {
+        let symbols = if unicode { &UNICODE } else { &ASCII };
+        Self { state: Mutex::new(State { err, open_line: false }), symbols }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'w>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, symbol: &str, subject: &str, text: &str) {
+        let mut state = self.lock();
+        state.close_line();
+        let _ = writeln!(state.err, " {symbol} {subject:<11} {text}");
+    }
+
+    fn stage(&self, stage: &StageId, what: &StageEvent<'_>) {
+        let name = stage.to_string();
+        let symbols = self.symbols;
+        match what {
+            StageEvent::Fresh => self.line(symbols.same, &name, "unchanged"),
+            StageEvent::Restored { from } => {
+                let from = match from {
+                    RestoredFrom::RunCache => "restored from the run cache",
+                    _ => "restored from the lock file",
+                };
+                self.line(symbols.done, &name, from);
+            }
+            StageEvent::Verified => self.line(symbols.done, &name, "recorded as it is"),
+            StageEvent::Command { line } => self.line(symbols.runs, &name, line),
+            StageEvent::Output { bytes, .. } => {
+                let mut state = self.lock();
+                let _ = state.err.write_all(bytes);
+                if let Some(last) = bytes.last() {
+                    state.open_line = *last != b'\n';
+                }
+            }
+            StageEvent::Finished { success: true, took } => {
+                self.line(symbols.done, &name, &duration(*took));
+            }
+            StageEvent::Failed { failure } => {
+                self.line(symbols.failed, &name, &failed(failure));
+            }
+            StageEvent::Open { on } => {
+                let on: Vec<String> = on.iter().map(|stage| format!("`{stage}`")).collect();
+                self.line(symbols.waits, &name, &format!("depends on {}", on.join(", ")));
+            }
+            StageEvent::Skipped { because } => {
+                self.line(symbols.waits, &name, &format!("left out because `{because}` failed"));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl State<'_> {
+    fn close_line(&mut self) {
+        if std::mem::take(&mut self.open_line) {
+            let _ = writeln!(self.err);
+        }
+    }
+}
+
+impl Progress for PlainSink<'_> {
+    fn sink(&self) -> &dyn EventSink {
+        self
+    }
+
+    fn cancelling(&self, wish: Cancel) {
+        let text = match wish {
+            Cancel::Drain => "finishing what runs; press ctrl-c again to stop it",
+            Cancel::Stop => "stopping",
+        };
+        let mut state = self.lock();
+        state.close_line();
+        let _ = writeln!(state.err, " {} {text}", self.symbols.warns);
+    }
+}
+
+impl EventSink for PlainSink<'_> {
+    fn emit(&self, event: Event<'_>) {
+        match event {
+            Event::Stage { stage, what } => self.stage(stage, &what),
+            Event::Warning(warning) => {
+                let mut state = self.lock();
+                state.close_line();
+                let _ = writeln!(state.err, " {} {}", self.symbols.warns, warning_text(warning));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for PlainSink<'_> {
+    fn drop(&mut self) {
+        self.lock().close_line();
+    }
+}
+
+fn failed(failure: &StageFailure) -> String {
+    crate::diagnostic::chain(failure).join(": ")
+}
+
+/// Says what stops nothing.
+pub(crate) fn warning_text(warning: &Warning) -> String {
+    match warning {
+        Warning::Frozen { stage } => format!("`{stage}` is frozen and was not looked at"),
+        Warning::NeverRecorded { path } => format!("`{path}` was never recorded"),
+        Warning::Unreadable { what, why } => format!("{what} is left out: {why}"),
+        Warning::Recovered { experiment } => {
+            format!("an earlier run was interrupted; it is kept as `{experiment}`")
+        }
+        Warning::RemoteNotCommitted { remote } => {
+            format!("remote `{remote}` is configured here only and not in the commit")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exp_engine::core::{RelPath, Stream};
+
+    use super::*;
+
+    #[test]
+    fn a_stage_is_told_line_by_line() -> Result<(), Box<dyn std::error::Error>> {
+        let mut err = Vec::new();
+        let train = StageId::named(RelPath::new("dvc.yaml")?, "train");
+        let sink = PlainSink::new(&mut err, true);
+        let tell = |what| sink.emit(Event::Stage { stage: &train, what });
+        tell(StageEvent::Started { reasons: &[] });
+        tell(StageEvent::Command { line: "python train.py" });
+        tell(StageEvent::Output { stream: Stream::Out, bytes: b"epoch 1" });
+        tell(StageEvent::Finished { success: true, took: Duration::from_millis(64_200) });
+        tell(StageEvent::Fresh);
+        sink.cancelling(Cancel::Drain);
+        drop(sink);
+        assert_eq!(
+            String::from_utf8(err)?,
+            " ● train       python train.py\nepoch 1\n ✓ train       1m 04s\n = train       unchanged\n \
+             ! finishing what runs; press ctrl-c again to stop it\n"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! One command at work: its streams, its grammar, its flags, and how it reports.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use exp_engine::core::{CancelToken, Ctx, FailurePolicy, NullSink};
+use exp_engine::{Config, ConfigFiles};
+
+use crate::diagnostic::Failure;
+use crate::grammar::Grammar;
+use crate::io::Io;
+use crate::progress::{DvcSink, NdjsonSink, PlainSink, Progress};
+use crate::signals::{self, Patience};
+
+/// Flags that every command has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Common {
+    /// Say only what was asked for.
+    pub(crate) quiet: bool,
+    /// Say more; twice, say most.
+    pub(crate) verbose: u8,
+    /// Wait for another process instead of giving up.
+    pub(crate) wait_for_lock: bool,
+}
+
+/// How something long is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Perform {
+    /// What the first Ctrl-C asks for.
+    pub(crate) patience: Patience,
+    /// What a failed stage is in DVC's words.
+    pub(crate) on_failure: FailurePolicy,
+    /// Whether events go to standard output as JSON instead, one a line.
+    pub(crate) json_events: bool,
+}
+
+/// What a handler is given.
+#[derive(Debug)]
+pub(crate) struct Session<'s, 'io> {
+    /// The streams and the environment.
+    pub(crate) io: &'s mut Io<'io>,
+    /// Whose words are spoken.
+    pub(crate) grammar: Grammar,
+    /// The flags that every command has.
+    pub(crate) common: Common,
+}
+
+impl Session<'_, '_> {
+    /// Returns whether DVC's grammar is spoken.
+    pub(crate) fn is_dvc(&self) -> bool {
+        self.grammar == Grammar::Dvc
+    }
+
+    /// Returns the current directory, absolute.
+    pub(crate) fn cwd(&self) -> &Path {
+        &self.io.env.cwd
+    }
+
+    /// Returns the root of the project around the current directory.
+    pub(crate) fn project_root(&self) -> Result<PathBuf, Failure> {
+        match self.io.env.project_root() {
+            Some(root) => Ok(root.to_path_buf()),
+            None => Err(exp_engine::Error::NotInProject { dir: self.cwd().to_path_buf() }.into()),
+        }
+    }
+
+    /// Returns where the configuration files are, those of the project included if there is one.
+    pub(crate) fn config_files(&self) -> ConfigFiles {
+        let files = self.io.env.config_files();
+        match self.io.env.project_root() {
+            Some(root) => files.in_project(&root.join(".dvc")),
+            None => files,
+        }
+    }
+
+    /// Returns the merged and checked configuration.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        Ok(self.config_files().load()?)
+    }
+
+    /// Writes a line of the answer.
+    pub(crate) fn say(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.io.out, "{line}").map_err(Failure::Output)
+    }
+
+    /// Writes text of the answer as it is.
+    pub(crate) fn print(&mut self, text: &str) -> Result<(), Failure> {
+        self.io.out.write_all(text.as_bytes()).map_err(Failure::Output)
+    }
+
+    /// Writes a line about what was done: to standard error in `exp`, to standard output in DVC's grammar; nothing
+    /// with `--quiet`.
+    pub(crate) fn note(&mut self, line: &str) -> Result<(), Failure> {
+        if self.common.quiet {
+            return Ok(());
+        }
+        let out = if self.is_dvc() { &mut self.io.out } else { &mut self.io.err };
+        writeln!(out, "{line}").map_err(Failure::Output)
+    }
+
+    /// Does something long: events are shown as the grammar shows them, and signals end it as `how` says.
+    pub(crate) fn perform<T>(&mut self, how: Perform, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
+        let token = CancelToken::new();
+        let handles_signals = self.io.handles_signals;
+        let (unicode, quiet) = (self.io.unicode, self.common.quiet);
+        let (out, err) = (&mut *self.io.out, &mut *self.io.err);
+        let (dvc, plain, ndjson);
+        let progress: Option<&dyn Progress> = match self.grammar {
+            _ if how.json_events => {
+                ndjson = NdjsonSink::new(out);
+                Some(&ndjson)
+            }
+            _ if quiet => None,
+            Grammar::Dvc => {
+                dvc = DvcSink::new(out, err, how.on_failure);
+                Some(&dvc)
+            }
+            Grammar::Exp => {
+                plain = PlainSink::new(err, unicode);
+                Some(&plain)
+            }
+        };
+        let run = |sink| {
+            let ctx = Ctx::new(sink, token.clone());
+            let notice = |wish| {
+                if let Some(progress) = progress {
+                    progress.cancelling(wish);
+                }
+            };
+            signals::guarded(handles_signals, &token, how.patience, &notice, || work(&ctx))
+        };
+        match progress {
+            Some(progress) => run(progress.sink()),
+            None => run(&NullSink),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Tables for people: DVC's plain ones, and ours, which fits the width and names what does not fit.
+
+use tabled::builder::Builder;
+use tabled::settings::object::Columns;
+use tabled::settings::{Alignment, Padding, Style};
+
+/// Returns how many columns of a terminal a text takes.
+pub(crate) fn columns(text: &str) -> usize {
+    tabled::grid::util::string::get_text_width(text)
+}
+
+/// Writes a plain table as DVC does: columns left-aligned, two blanks on both sides of a column's content but the
+/// first's left, no rule, no blanks at the end of a line.
+pub(crate) fn plain(header: &[String], rows: &[Vec<String>]) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(header.iter().cloned());
+    for row in rows {
+        builder.push_record(row.iter().cloned());
+    }
+    let mut table = builder.build();
+    table.with(Style::empty()).with(Padding::new(0, 4, 0, 0));
+    trimmed(&table.to_string())
+}
+
+/// A column of our own table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// The heading.
+    pub(crate) title: String,
+    /// One cell a row.
+    pub(crate) cells: Vec<String>,
+    /// Whether cells are numbers and stand at the right.
+    pub(crate) right: bool,
+    /// Whether it must be shown whatever the width.
+    pub(crate) pinned: bool,
+}
+
+/// Our own table, fitted to a width.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fitted {
+    /// The lines of the table.
+    pub(crate) text: String,
+    /// The headings of the columns that did not fit, in their order.
+    pub(crate) hidden: Vec<String>,
+}
+
+/// Lays columns out in `width`, two blanks between them; from the right, those that do not fit are left out, but never
+/// a pinned one.
+pub(crate) fn fitted(all: &[Column], width: usize) -> Fitted {
+    let takes = |column: &Column| {
+        let cells = column.cells.iter().map(|cell| columns(cell));
+        cells.chain([columns(&column.title)]).max().unwrap_or(0)
+    };
+    let gap = 2;
+    let mut free = all
+        .iter()
+        .filter(|column| column.pinned)
+        .fold(width, |free, column| free.saturating_sub(takes(column) + gap));
+    let mut closed = false;
+    let (mut shown, mut hidden) = (Vec::new(), Vec::new());
+    for column in all {
+        let needs = takes(column) + gap;
+        if column.pinned {
+            shown.push(column);
+        } else if !closed && needs <= free + gap {
+            free = free.saturating_sub(needs);
+            shown.push(column);
+        } else {
+            closed = true;
+            hidden.push(column.title.clone());
+        }
+    }
+    let n_rows = all.first().map_or(0, |column| column.cells.len());
+    let mut builder = Builder::default();
+    builder.push_record(shown.iter().map(|column| column.title.clone()));
+    for at in 0..n_rows {
+        builder.push_record(
+            shown.iter().map(|column| column.cells.get(at).cloned().unwrap_or_default()),
+        );
+    }
+    let mut table = builder.build();
+    table.with(Style::empty()).with(Padding::new(0, gap, 0, 0));
+    for (at, column) in shown.iter().enumerate() {
+        if column.right {
+            table.modify(Columns::one(at), Alignment::right());
+        }
+    }
+    Fitted { text: trimmed(&table.to_string()), hidden }
+}
+
+/// Says which columns were left out, as the last line below a table; empty when none was.
+pub(crate) fn hidden_note(hidden: &[String]) -> String {
+    match hidden {
+        [] => String::new(),
+        [one] => format!(" 1 column hidden ({one}): --cols all"),
+        many => format!(" {} columns hidden ({}): --cols all", many.len(), many.join(", ")),
+    }
+}
+
+fn trimmed(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("{}\n", line.trim_end()));
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts<const N: usize>(cells: [&str; N]) -> Vec<String> {
+        cells.map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn a_plain_table_is_dvcs() {
+        let text = plain(
+            &texts(["Path", "lr", "seed"]),
+            &[texts(["params.yaml", "0.1", "1"]), texts(["p", "-", "12345"])],
+        );
+        assert_eq!(
+            text,
+            "Path           lr     seed\nparams.yaml    0.1    1\np              -      12345\n"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let column = |title: &str, cell: &str, right, pinned| Column {
+            title: title.to_owned(),
+            cells: vec![cell.to_owned(), "-".to_owned()],
+            right,
+            pinned,
+        };
+        let all = [
+            column("experiment", "└ bold-yak", false, true),
+            column("acc", "0.9471", true, false),
+            column("loss", "0.05", true, false),
+            column("lr", "0.5", true, false),
+        ];
+        let wide = fitted(&all, 80);
+        assert_eq!(
+            wide.text,
+            "experiment     acc  loss   lr\n└ bold-yak  0.9471  0.05  0.5\n-                -     -    -\n"
+        );
+        assert!(wide.hidden.is_empty());
+        let narrow = fitted(&all, 20);
+        assert_eq!(narrow.hidden, ["loss", "lr"]);
+        assert!(narrow.text.lines().all(|line| columns(line) <= 20), "{}", narrow.text);
+        assert_eq!(hidden_note(&narrow.hidden), " 2 columns hidden (loss, lr): --cols all");
+        let exact = fitted(&all, 29);
+        assert!(exact.hidden.is_empty(), "{:?}", exact.hidden);
+    }
+}
