@@ -418,9 +418,9 @@ fn check_unchanged(at: &Path, before: Option<&Stat>) -> Result<(), CacheError> {
         Err(err) => return Err(io_error("look at", at)(err)),
     };
     let is_same = before.is_some_and(|before| {
-        Stat::of(&own) == *before
+        Stat::of(&own).is_unwritten(before)
             || (own.is_symlink()
-                && fs::metadata(at).is_ok_and(|metadata| Stat::of(&metadata) == *before))
+                && fs::metadata(at).is_ok_and(|metadata| Stat::of(&metadata).is_unwritten(before)))
     });
     if is_same { Ok(()) } else { Err(CacheError::Changed { path: at.to_path_buf() }) }
 }

@@ -170,6 +170,13 @@ impl Disk {
         self.sync_all(dirs, "flush the directory")
     }
 
+    /// Makes everything durable that was written on the file system of the directory `path`. Where that cannot be
+    /// asked for, only the directory itself is.
+    pub(crate) fn sync_everything(&self, path: &Path) -> io::Result<()> {
+        self.step(false)?;
+        if sync_file_system(path) { Ok(()) } else { File::open(path)?.sync_all() }
+    }
+
     fn sync_all(&self, paths: &[&Path], action: &'static str) -> Result<(), CacheError> {
         let Some(first) = paths.first() else { return Ok(()) };
         self.step(false).map_err(io_error(action, first))?;

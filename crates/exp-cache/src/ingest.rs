@@ -204,7 +204,7 @@ impl Cache {
         let began = now();
         let mut file = File::open(&path).map_err(io_error("open", &path))?;
         let unchanged = |file: &File| match file.metadata().map_err(io_error("look at", &path)) {
-            Ok(metadata) if Stat::of(&metadata) == found.stat => Ok(()),
+            Ok(metadata) if Stat::of(&metadata).is_unwritten(&found.stat) => Ok(()),
             Ok(_) => Err(CacheError::Changed { path: path.clone() }),
             Err(err) => Err(err),
         };

@@ -37,9 +37,12 @@ mod link;
 mod look;
 mod memo;
 mod place;
+mod remote;
+mod runs;
 mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod transfer;
 mod tree;
 mod walk;
 
@@ -49,5 +52,11 @@ pub use disk::Modes;
 pub use error::CacheError;
 pub use ingest::Relink;
 pub use link::{LinkKind, LinkKindError};
+pub use remote::{DirRemote, Remote, RemoteError, RemoteErrorKind};
+pub use runs::{RunCache, RunEntry, RunId};
+pub use transfer::{
+    TransferError, TransferPlan, TransferStats, plan_pull, plan_push, pull, pull_runs, push,
+    push_runs,
+};
 pub use tree::{Tree, TreeEntry, TreeError};
 pub use walk::{Filter, NoFilter};

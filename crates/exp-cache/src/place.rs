@@ -29,10 +29,7 @@ impl Cache {
                 return Ok(());
             }
             let now = fs::metadata(&path).map_err(io_error("look at", &path))?;
-            let now = Stat::of(&now);
-            if (now.size, now.mtime, now.inode)
-                != (found.stat.size, found.stat.mtime, found.stat.inode)
-            {
+            if !Stat::of(&now).is_unwritten(&found.stat) {
                 return Err(CacheError::Changed { path });
             }
             self.place(&id, &path, found.stat.is_exec())

@@ -62,6 +62,11 @@ impl Stat {
         self.mode & 0o100 != 0
     }
 
+    /// Returns whether this is the same file, not written in between; its mode and its names may have changed.
+    pub(crate) fn is_unwritten(&self, since: &Self) -> bool {
+        self.is_same_file(since) && (self.size, self.mtime) == (since.size, since.mtime)
+    }
+
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }

@@ -4,3 +4,5 @@ mod checkout;
 mod crash;
 mod ingest;
 mod scratch;
+mod transfer;
+mod tree;
