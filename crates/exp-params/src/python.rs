@@ -25,6 +25,8 @@ pub(crate) struct Scope {
     pub(crate) last_self: Option<Range<usize>>,
     /// The last statement of the body.
     pub(crate) last: Option<Range<usize>>,
+    /// How many statements the body has.
+    pub(crate) n_statements: usize,
 }
 
 /// What a name stands for.
@@ -116,6 +118,7 @@ impl Scope {
             }
             if !only_self {
                 self.last = Some(statement.range().to_std_range());
+                self.n_statements += 1;
             }
         }
     }

@@ -115,7 +115,15 @@ impl Bracketed {
             return self.span.start + 1..self.span.end - 1;
         }
         if let Some(before) = at.checked_sub(1) {
-            return self.members[before].end..member.end;
+            let before = self.members[before].end;
+            let rest = &text[member.end..];
+            let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+            let comma = if rest[blanks..].starts_with(',') { blanks + 1 } else { 0 };
+            // The comment behind the member before stays; so does its comma, which may come last where comments may be.
+            return match whole_lines(text, &(member.start..member.end + comma)) {
+                Some(lines) if text[before..member.start].contains('#') => lines,
+                _ => before..member.end,
+            };
         }
         let open = self.span.start + 1;
         let (lead, between) = (&text[open..member.start], &text[member.end..self.members[1].start]);

@@ -127,6 +127,10 @@ fn remove(text: &str, root: &Scope, path: &KeyPath) -> Result<Splice, Obstacle> 
             let Some((_, Entry::Assign { statement, .. })) = entry else {
                 return Err(Obstacle::Layout);
             };
+            if scope.n_statements == 1 && !parent.is_empty() {
+                // The body of a class has at least one statement.
+                return Ok(Splice::new(statement.clone(), "pass"));
+            }
             let lines = whole_lines(text, statement).ok_or(Obstacle::Layout)?;
             Ok(Splice::new(lines, ""))
         }

@@ -116,6 +116,13 @@ fn yaml_lists_and_maps_are_replaced_merged_and_added() {
         ("d: |\n  x\n  y\ne: 1\n", "d=z", "d: z\ne: 1\n"),
         ("d: |\n  x\n", "+e=1", "d: |\n  x\ne: 1\n"),
         ("a: 1\n", "a=2 +b=3 ~a", "b: 3\n"),
+        ("---\na: 1\n...\n", "+b=2", "---\na: 1\nb: 2\n...\n"),
+        ("---\n# c\n", "+b=2", "---\n# c\nb: 2\n"),
+        ("l:\n- a:\n    x: 1\n- 2\n", "+l.0.b=2", "l:\n- a:\n    x: 1\n  b: 2\n- 2\n"),
+        ("- a\n- b: 1\n", "1.b=2", "- a\n- b: 2\n"),
+        ("a:\n  b: # c\nd: 1\n", "+a.c=1", "a:\n  b: # c\n  c: 1\nd: 1\n"),
+        ("a: {b: 1,}\n", "+a.c=1", "a: {b: 1, c: 1,}\n"),
+        ("a: {\n  b: 1, # one\n  c: 2 # two\n}\n", "~a.c", "a: {\n  b: 1, # one\n}\n"),
         ("a: [1e-3, 2]\n", "a=[1e-3,1e-4]", "a: [1e-3, 1e-4]\n"),
         ("a: 1\n", "+b={c:1,d:[x,{e:2}]}", "a: 1\nb:\n  c: 1\n  d: [x, {e: 2}]\n"),
     ] {
@@ -236,6 +243,8 @@ fn python_is_changed_in_place() {
             "import os\nx = 1\ny = 2\n\ndef f():\n    pass\n",
         ),
         ("x = 1\ny = 2\n", "~x", "y = 2\n"),
+        ("class T:\n    lr = 1  # c\n", "~T.lr", "class T:\n    pass  # c\n"),
+        ("class T:\n    lr = 1\n    n = 2\n", "~T.lr", "class T:\n    n = 2\n"),
         ("x = 1\nx = 2\n", "x=5", "x = 1\nx = 5\n"),
     ] {
         check(Format::Python, text, changes, expect);
