@@ -6,7 +6,7 @@ use crate::path::RelPath;
 use crate::value::{KeyPath, Table, Value};
 
 use super::error::{Broken, PipelineFault};
-use super::{ArgumentStyle, VarsSource};
+use super::VarsSource;
 
 mod arguments;
 mod expression;

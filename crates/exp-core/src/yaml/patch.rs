@@ -125,7 +125,18 @@ fn patch_value(
                             return Ok(false);
                         }
                     }
-                    _ => return Ok(false),
+                    Value::Table(_) | Value::List(_) => return Ok(false),
+                    value => {
+                        let Some(written) = one_line(value, item.span.column - 1) else {
+                            return Ok(false);
+                        };
+                        let old = text.get(item.span.start..item.span.end).unwrap_or_default();
+                        let is_plain = matches!(item.kind, YamlKind::Scalar(_)) && !item.tagged;
+                        if !is_plain || old.is_empty() || old.contains('\n') {
+                            return Ok(false);
+                        }
+                        inner.push((item.span.start..item.span.end, written));
+                    }
                 }
             }
             edits.append(&mut inner);
@@ -155,6 +166,14 @@ fn patch_value(
         }
         _ => Ok(false),
     }
+}
+
+/// Writes a scalar that stands at `column`, if it fits on one line.
+fn one_line(value: &Value, column: usize) -> Option<String> {
+    let item = Value::List(vec![value.clone()]);
+    let text = emit_block(&Table::from([("k".to_owned(), item)]), column.saturating_sub(2));
+    let written = text.split_once("- ")?.1.trim_end_matches('\n');
+    (!written.contains('\n') && !written.is_empty()).then(|| written.to_owned())
 }
 
 /// Returns the lines of an entry with their newline and what stands behind the value; without the dash of the list
