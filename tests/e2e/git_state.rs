@@ -59,7 +59,7 @@ fn a_killed_run_moves_nothing_and_the_next_command_goes_on() -> Outcome {
 
 /// Waits until a file is there and returns its text.
 fn wait_for(path: &Path) -> std::io::Result<String> {
-    let limit = Instant::now() + Duration::from_secs(60);
+    let limit = Instant::now() + Duration::from_mins(1);
     loop {
         match fs::read_to_string(path) {
             Ok(text) => return Ok(text),
