@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::cache::Cache;
 use crate::error::{CacheError, io_error};
+use crate::look::{MEMO_FILES, MEMO_SIZE};
 use crate::memo::Note;
 use crate::session::enter;
 use crate::walk::{Filter, Found, Kind, Listing, Seen, Stat, is_absence, look};
@@ -127,12 +128,10 @@ impl Cache {
             Seen::Nothing => (Vec::new(), None),
             Seen::One(found) => (vec![found], None),
             Seen::Dir(listing) if listing.is_linked && artifact.is_none() => {
-                let own = fs::symlink_metadata(dest).map_err(io_error("look at", dest))?;
-                let (kind, stat) = (Kind::LinkedDir, Stat::of(&own));
                 // Removing the link loses nothing: the directory it leads to stays.
+                let own = fs::symlink_metadata(dest).map_err(io_error("look at", dest))?;
                 plan.removes.push(String::new());
-                plan.before.insert(String::new(), stat);
-                debug_assert_eq!(kind, Kind::LinkedDir);
+                plan.before.insert(String::new(), Stat::of(&own));
                 return Ok(plan);
             }
             Seen::Dir(listing) if listing.is_linked => {
@@ -140,6 +139,11 @@ impl Cache {
             }
             Seen::Dir(Listing { found, dirs, .. }) => (found, Some(dirs)),
         };
+        // Links to directories are no part of a directory, so they stay unless they are in the way.
+        let mut found = found;
+        if plan.is_dir {
+            found.retain(|found| found.kind != Kind::LinkedDir || hinders(&target, &found.path));
+        }
         self.compare(ctx, (&target, &found), &mut plan)?;
         plan.leaves = leaves(artifact, dirs, &plan);
         Ok(plan)
@@ -226,7 +230,7 @@ impl Cache {
             .par_iter()
             .map(|found| match present.get(found.path.as_str()) {
                 Some(digest) => self.is_saved(ctx, digest, &found.under(&plan.dest)),
-                None => Ok(false),
+                None => Ok(found.kind == Kind::LinkedDir && target.is_empty()),
             })
             .collect::<Result<_, CacheError>>()?;
         for (found, is_saved) in touched.into_iter().zip(is_saved) {
@@ -263,6 +267,7 @@ impl Cache {
     ///
     /// When a file is not what it was when the plan was made, when a directory on the way is a link, or when the
     /// workspace cannot be written.
+    #[expect(clippy::needless_pass_by_value, reason = "a plan is used once")]
     pub fn checkout(&self, ctx: &Ctx<'_>, plan: CheckoutPlan) -> Result<CheckoutStats, CacheError> {
         let total = (plan.writes.len() + plan.removes.len()) as u64;
         let task = ctx.task(TaskLabel::Checkout, Some(total), Unit::Files);
@@ -272,7 +277,7 @@ impl Cache {
         for path in &plan.removes {
             ctx.check()?;
             let at = below(&plan.dest, path);
-            check_way(&plan.dest, path, None)?;
+            check_way(&plan.dest, path, Way::Exists)?;
             check_unchanged(&at, plan.before.get(path))?;
             self.0.disk.remove_file(&at).map_err(io_error("remove", &at))?;
             stats.removed += 1;
@@ -296,7 +301,7 @@ impl Cache {
             fs::create_dir_all(above).map_err(io_error("create the directory", above))?;
         }
         for dir in parents {
-            check_way(&plan.dest, dir, Some(()))?;
+            check_way(&plan.dest, dir, Way::Make)?;
         }
         let notes: Vec<Option<Note>> = plan
             .writes
@@ -313,7 +318,7 @@ impl Cache {
             .collect::<Result<_, CacheError>>()?;
         // A file that was put there by a rename a moment ago is believed, although it is younger than a grain.
         let notes: Vec<Note> = notes.into_iter().flatten().collect();
-        if notes.len() >= crate::look::MEMO_FILES {
+        if notes.len() >= MEMO_FILES || notes.iter().any(|note| note.stat.size >= MEMO_SIZE) {
             self.0.memo.remember(&notes);
         }
         for write in &plan.writes {
@@ -343,6 +348,13 @@ impl Cache {
         let mode = if is_exec { stat.mode | bits } else { stat.mode & !0o111 };
         self.0.disk.set_mode(path, mode & 0o7777).map_err(io_error("set the mode of", path))
     }
+}
+
+/// Returns whether something is to be at `path` or below it.
+fn hinders(target: &Target, path: &str) -> bool {
+    let below = format!("{path}/");
+    target.contains_key(path)
+        || target.range(below.clone()..).next().is_some_and(|(next, _)| next.starts_with(&below))
 }
 
 /// Lists the directories that go: those that hinder a file, and those that lose their last file.
@@ -387,18 +399,25 @@ fn below(base: &Path, path: &str) -> PathBuf {
     if path.is_empty() { base.to_path_buf() } else { base.join(path) }
 }
 
-/// Makes sure that every part of `path` below `base` is a real directory, and makes it one with `create`.
-///
-/// Without `create`, only what is above the last part is looked at.
-fn check_way(base: &Path, path: &str, create: Option<()>) -> Result<(), CacheError> {
-    let dirs = if create.is_some() { path } else { parent(path) };
+/// What is known of the directories on the way to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Those above the path are there.
+    Exists,
+    /// The path itself is a directory too; what is missing is made.
+    Make,
+}
+
+/// Makes sure that every directory of `path` below `base` is a real one, not a link.
+fn check_way(base: &Path, path: &str, way: Way) -> Result<(), CacheError> {
+    let dirs = if way == Way::Make { path } else { parent(path) };
     let mut at = base.to_path_buf();
     for part in dirs.split('/').filter(|part| !part.is_empty()) {
         at.push(part);
         match fs::symlink_metadata(&at) {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => return Err(CacheError::Changed { path: at }),
-            Err(err) if is_absence(&err) && create.is_some() => {
+            Err(err) if is_absence(&err) && way == Way::Make => {
                 fs::create_dir(&at).map_err(io_error("create the directory", &at))?;
             }
             Err(err) => return Err(io_error("look at", &at)(err)),

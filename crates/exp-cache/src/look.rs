@@ -17,7 +17,7 @@ pub(crate) const CHUNK: usize = 4096;
 
 /// Fewer files than this, each smaller than [`MEMO_SIZE`], are read faster than the memo is opened.
 pub(crate) const MEMO_FILES: usize = 8;
-const MEMO_SIZE: u64 = 64 * 1024;
+pub(crate) const MEMO_SIZE: u64 = 64 * 1024;
 
 impl Cache {
     /// Returns the content at `path` now, named by the store's algorithm; `None` when nothing is there.
@@ -80,7 +80,7 @@ impl Cache {
             let read: Vec<(Digest, Option<Note>)> = chunk
                 .par_iter()
                 .zip(known)
-                .map(|(found, known)| self.digest_one(ctx, algorithm, (base, found, known, &task)))
+                .map(|(found, known)| digest_one(ctx, algorithm, (base, found, known, &task)))
                 .collect::<Result<_, CacheError>>()?;
             let mut notes = Vec::new();
             for (digest, note) in read {
@@ -92,23 +92,6 @@ impl Cache {
             }
         }
         Ok(digests)
-    }
-
-    fn digest_one(
-        &self,
-        ctx: &Ctx<'_>,
-        algorithm: Algorithm,
-        (base, found, known, task): (&Path, &Found, Option<Digest>, &Task<'_>),
-    ) -> Result<(Digest, Option<Note>), CacheError> {
-        ctx.check()?;
-        task.advance(found.stat.size);
-        if let Some(digest) = known {
-            return Ok((digest, None));
-        }
-        let path = found.under(base);
-        let began = now();
-        let digest = digest_file(ctx, algorithm, &path)?;
-        Ok((digest, note_if_settled(path, (found, digest), began)))
     }
 
     /// Returns whether the memo is worth opening for these files.
@@ -131,6 +114,22 @@ impl Cache {
             found.iter().map(|found| (found.under(base), found.stat)).collect();
         self.0.memo.lookup(algorithm, &files)
     }
+}
+
+fn digest_one(
+    ctx: &Ctx<'_>,
+    algorithm: Algorithm,
+    (base, found, known, task): (&Path, &Found, Option<Digest>, &Task<'_>),
+) -> Result<(Digest, Option<Note>), CacheError> {
+    ctx.check()?;
+    task.advance(found.stat.size);
+    if let Some(digest) = known {
+        return Ok((digest, None));
+    }
+    let path = found.under(base);
+    let began = now();
+    let digest = digest_file(ctx, algorithm, &path)?;
+    Ok((digest, note_if_settled(path, (found, digest), began)))
 }
 
 /// Returns what to remember of a file that was read from `began` on; nothing when it may change unseen, or did.

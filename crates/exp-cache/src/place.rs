@@ -96,10 +96,10 @@ impl Cache {
                 return Ok(false);
             }
             if matches!(kind, LinkKind::Reflink | LinkKind::Copy) {
-                let mode = self.0.options.modes.workspace(is_exec);
+                let wanted = self.0.options.modes.workspace(is_exec);
                 self.0
                     .disk
-                    .set_mode(temp.path(), mode)
+                    .set_mode(temp.path(), wanted)
                     .map_err(io_error("set the mode of", path))?;
             }
             Ok(true)

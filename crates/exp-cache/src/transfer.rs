@@ -71,11 +71,13 @@ impl From<CacheError> for TransferError {
 }
 
 /// What a transfer would move. Made by [`plan_push`] and [`plan_pull`], used up by [`push`] and [`pull`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TransferPlan {
     files: Vec<ObjectId>,
     /// What the plan read of manifests that are to be moved.
     trees: BTreeMap<ObjectId, Tree>,
+    /// The bytes of received manifests, which need not be canonical.
+    manifests: BTreeMap<ObjectId, Vec<u8>>,
     already_there: u64,
     missing: Vec<ObjectId>,
 }
@@ -139,19 +141,17 @@ pub fn plan_push(
         }
     }
     let wanted: Vec<ObjectId> = wanted.into_iter().collect();
-    let is_there = ask(ctx, remote, &wanted)?;
-    let is_here: Vec<bool> =
-        wanted.par_iter().zip(&is_there).map(|(id, there)| !*there && cache.contains(id)).collect();
-    let mut plan = TransferPlan {
-        files: Vec::new(),
-        trees: BTreeMap::new(),
-        already_there: 0,
-        missing: Vec::new(),
-    };
-    for ((id, is_there), is_here) in wanted.into_iter().zip(is_there).zip(is_here) {
-        if is_there {
+    let on_remote = ask(ctx, remote, &wanted)?;
+    let in_cache: Vec<bool> = wanted
+        .par_iter()
+        .zip(&on_remote)
+        .map(|(id, there)| !*there && cache.contains(id))
+        .collect();
+    let mut plan = TransferPlan::default();
+    for ((id, on_remote), in_cache) in wanted.into_iter().zip(on_remote).zip(in_cache) {
+        if on_remote {
             plan.already_there += 1;
-        } else if !is_here {
+        } else if !in_cache {
             plan.missing.push(id);
         } else if let Some(tree) = trees.remove(&id) {
             plan.trees.insert(id, tree);
@@ -175,12 +175,7 @@ pub fn plan_pull(
     remote: &dyn Remote,
     ids: &BTreeSet<ObjectId>,
 ) -> Result<TransferPlan, TransferError> {
-    let mut plan = TransferPlan {
-        files: Vec::new(),
-        trees: BTreeMap::new(),
-        already_there: 0,
-        missing: Vec::new(),
-    };
+    let mut plan = TransferPlan::default();
     let mut files: BTreeSet<ObjectId> = ids.iter().filter(|id| !id.is_tree()).copied().collect();
     for id in ids.iter().filter(|id| id.is_tree()) {
         ctx.check()?;
@@ -203,6 +198,7 @@ pub fn plan_pull(
                 let tree = parse_tree(id, &bytes).map_err(|source| damaged(remote, source))?;
                 files.extend(members(&tree));
                 plan.trees.insert(*id, tree);
+                plan.manifests.insert(*id, bytes);
             }
             Err(Failure::Remote(err)) if err.kind == RemoteErrorKind::NotFound => {
                 plan.missing.push(*id);
@@ -211,13 +207,13 @@ pub fn plan_pull(
         }
     }
     let files: Vec<ObjectId> = files.into_iter().collect();
-    let is_here: Vec<bool> = files.par_iter().map(|id| cache.contains(id)).collect();
+    let in_cache: Vec<bool> = files.par_iter().map(|id| cache.contains(id)).collect();
     let absent: Vec<ObjectId> =
-        files.iter().zip(&is_here).filter(|(_, here)| !**here).map(|(id, _)| *id).collect();
+        files.iter().zip(&in_cache).filter(|(_, here)| !**here).map(|(id, _)| *id).collect();
     plan.already_there += (files.len() - absent.len()) as u64;
-    let is_there = ask(ctx, remote, &absent)?;
-    for (id, is_there) in absent.into_iter().zip(is_there) {
-        if is_there { plan.files.push(id) } else { plan.missing.push(id) }
+    let on_remote = ask(ctx, remote, &absent)?;
+    for (id, on_remote) in absent.into_iter().zip(on_remote) {
+        if on_remote { plan.files.push(id) } else { plan.missing.push(id) }
     }
     plan.missing.sort_unstable();
     Ok(plan)
@@ -252,10 +248,10 @@ pub fn push(
     let mut stats = run(ctx, (&plan.files, jobs, &task), &send)?;
     flush()?;
     let (ready, held_back) = split(&plan, &stats);
-    let sent = run(ctx, (&ready, jobs, &task), &send)?;
+    let trees = run(ctx, (&ready, jobs, &task), &send)?;
     flush()?;
-    stats.moved += sent.moved;
-    stats.failed.extend(sent.failed);
+    stats.moved += trees.moved;
+    stats.failed.extend(trees.failed);
     finish(&mut stats, plan, held_back);
     Ok(stats)
 }
@@ -292,14 +288,18 @@ pub fn pull(
     let done = run(ctx, (&plan.files, jobs, &task), &receive);
     cache.publish(received.into_inner().unwrap_or_else(PoisonError::into_inner))?;
     let mut stats = done?;
-    let (ready, held_back) = split(&plan, &stats);
+    let (ready, mut held_back) = split(&plan, &stats);
     for id in &ready {
         ctx.check()?;
-        let tree = &plan.trees[id];
+        let (Some(tree), Some(bytes)) = (plan.trees.get(id), plan.manifests.get(id)) else {
+            continue;
+        };
         // An interrupted batch may have taken other objects with it, so the store is asked, not the statistics.
         if members(tree).all(|id| cache.contains(&id)) {
-            cache.store_bytes(*id, &tree.to_bytes())?;
+            cache.store_bytes(*id, bytes)?;
             stats.moved += 1;
+        } else {
+            held_back.push(*id);
         }
         task.advance(1);
     }
@@ -446,18 +446,10 @@ fn run(
 fn split(plan: &TransferPlan, stats: &TransferStats) -> (Vec<ObjectId>, Vec<ObjectId>) {
     let absent: BTreeSet<ObjectId> =
         plan.missing.iter().copied().chain(stats.failed.iter().map(|(id, _)| *id)).collect();
-    plan.trees.iter().map(|(id, tree)| (*id, members(tree))).fold(
-        (Vec::new(), Vec::new()),
-        |(mut ready, mut held_back), (id, mut members)| {
-            let is_ready = members.all(|member| !absent.contains(&member));
-            if is_ready {
-                ready.push(id)
-            } else {
-                held_back.push(id)
-            }
-            (ready, held_back)
-        },
-    )
+    plan.trees
+        .keys()
+        .copied()
+        .partition(|id| members(&plan.trees[id]).all(|member| !absent.contains(&member)))
 }
 
 fn finish(stats: &mut TransferStats, plan: TransferPlan, held_back: Vec<ObjectId>) {

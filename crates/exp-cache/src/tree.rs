@@ -116,13 +116,11 @@ impl Tree {
         for row in rows {
             let hex = if algorithm == Algorithm::Sha256 { row.sha256 } else { row.md5 };
             let digest = hex.and_then(|hex| Digest::from_hex(algorithm, &hex).ok());
-            match digest {
-                Some(digest) => entries.push(TreeEntry { path: row.relpath, digest }),
-                None => {
-                    let path = row.relpath.escape_default().to_string();
-                    return Err(TreeError::Digest { path, algorithm });
-                }
-            }
+            let Some(digest) = digest else {
+                let path = row.relpath.escape_default().to_string();
+                return Err(TreeError::Digest { path, algorithm });
+            };
+            entries.push(TreeEntry { path: row.relpath, digest });
         }
         Self::new(algorithm, entries)
     }

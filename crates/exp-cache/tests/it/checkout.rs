@@ -220,3 +220,61 @@ fn objects_of_dvc_2_are_checked_out_and_recognized() -> Result {
     assert!(plan.unsaved().is_empty(), "the content is stored under the project's algorithm");
     Ok(())
 }
+
+#[test]
+fn links_to_directories_stay_unless_they_are_in_the_way() -> Result {
+    let scratch = Scratch::new();
+    let cache = scratch.cache();
+    let ctx = Ctx::silent();
+    let path = scratch.path("d");
+    scratch.write("d/a", "1");
+    scratch.write("d/sub/b", "2");
+    let artifact = add(&cache, &path);
+    scratch.write("elsewhere/x", "far");
+    symlink(scratch.path("elsewhere"), scratch.path("d/link"))?;
+    assert!(cache.plan_checkout(&ctx, Some(&artifact), &path, &NoFilter)?.is_empty());
+
+    fs::remove_dir_all(scratch.path("d/sub"))?;
+    symlink(scratch.path("elsewhere"), scratch.path("d/sub"))?;
+    let plan = cache.plan_checkout(&ctx, Some(&artifact), &path, &NoFilter)?;
+    assert_eq!(
+        (plan.removes(), plan.unsaved()),
+        (&["sub".to_owned()][..], &["sub".to_owned()][..])
+    );
+    cache.checkout(&ctx, plan)?;
+    assert_eq!(scratch.read("d/sub/b"), "2");
+
+    let plan = cache.plan_checkout(&ctx, None, &path, &NoFilter)?;
+    assert!(plan.unsaved().is_empty());
+    cache.checkout(&ctx, plan)?;
+    assert!(!path.exists());
+    assert_eq!(scratch.read("elsewhere/x"), "far");
+    Ok(())
+}
+
+#[test]
+fn ignored_files_are_never_removed() -> Result {
+    struct NoLogs;
+    impl exp_cache::Filter for NoLogs {
+        fn ignored(&self, path: &str, _: bool) -> bool {
+            path.ends_with("log")
+        }
+    }
+    let scratch = Scratch::new();
+    let cache = scratch.cache();
+    let ctx = Ctx::silent();
+    let path = scratch.path("d");
+    let file = add(&cache, &scratch.write("x", "x"));
+    scratch.write("d/a", "1");
+    scratch.write("d/sub/run.log", "mine");
+    cache.add(&ctx, &path, &NoLogs, Relink::Yes)?;
+    let plan = cache.plan_checkout(&ctx, None, &path, &NoLogs)?;
+    cache.checkout(&ctx, plan)?;
+    assert!(!scratch.path("d/a").exists());
+    assert_eq!(scratch.read("d/sub/run.log"), "mine");
+
+    let plan = cache.plan_checkout(&ctx, Some(&file), &path, &NoLogs)?;
+    assert!(matches!(cache.checkout(&ctx, plan), Err(CacheError::Occupied { .. })));
+    assert_eq!(scratch.read("d/sub/run.log"), "mine");
+    Ok(())
+}

@@ -56,7 +56,7 @@ impl Flaky {
 }
 
 impl Remote for Flaky {
-    fn label(&self) -> &str {
+    fn label(&self) -> &'static str {
         "flaky"
     }
     fn contains(&self, ids: &[ObjectId]) -> std::result::Result<Vec<bool>, RemoteError> {
@@ -225,6 +225,22 @@ fn a_cancelled_transfer_starts_nothing_new() -> Result {
     let sent = push(&ctx, &cache, &remote, plan, JOBS);
     assert!(matches!(sent, Err(TransferError::Cancelled(_))));
     assert_eq!(remote.contains(&[file.id])?, [false]);
+    Ok(())
+}
+
+#[test]
+fn a_manifest_that_is_not_canonical_keeps_its_bytes() -> Result {
+    let scratch = Scratch::new();
+    let (cache, remote, ctx) = (scratch.cache(), remote(&scratch), Ctx::silent());
+    let text = format!(r#"[{{"relpath":"x","md5":"{}","size":1}}]"#, id_of("x"));
+    let id = ObjectId::tree(Digest::of(Algorithm::Md5, text.as_bytes()));
+    for (id, text) in [(id_of("x"), "x"), (id, &text)] {
+        remote.store(&id, text.len() as u64, &mut text.as_bytes())?;
+    }
+    let plan = plan_pull(&ctx, &cache, &remote, &BTreeSet::from([id]))?;
+    assert_eq!(pull(&ctx, &cache, &remote, plan, JOBS)?.moved, 2);
+    assert_eq!(cache.read_bytes(&id)?, text.as_bytes());
+    assert_eq!(cache.read_tree(&id)?.entries().len(), 1);
     Ok(())
 }
 
