@@ -13,6 +13,8 @@ use crate::stage::{Dep, Out, OutKind, Stage, StageId};
 use crate::value::{Table, Value};
 use crate::yaml::{emit_yaml, patched};
 
+/// Keys of a record that describe the content.
+const CONTENT: [&str; 5] = ["md5", "sha256", "size", "nfiles", "isexec"];
 /// Keys of an output that are not part of its record.
 const NOTES: [&str; 5] = ["fs_config", "desc", "type", "labels", "meta"];
 
@@ -57,14 +59,7 @@ pub struct DvcOut {
 impl DvcOut {
     /// Returns data with DVC's defaults.
     pub fn new(entry: LockEntry) -> Self {
-        Self {
-            entry,
-            cache: true,
-            persist: false,
-            push: true,
-            remote: None,
-            extra: Table::new(),
-        }
+        Self { entry, cache: true, persist: false, push: true, remote: None, extra: Table::new() }
     }
 
     /// Returns the map in the order of a new file.
@@ -304,7 +299,6 @@ fn set_entries(table: &mut Table, key: &str, entries: &[LockEntry]) {
             None => items.push(Value::Table(record(entry))),
             Some(item) => {
                 let new = record(entry);
-                const CONTENT: [&str; 5] = ["md5", "sha256", "size", "nfiles", "isexec"];
                 item.retain(|key, _| !CONTENT.contains(&key.as_str()) || new.contains_key(key));
                 if entry.artifact.is_some() && !new.contains_key("hash") {
                     item.shift_remove("hash");
@@ -381,8 +375,19 @@ fn items<T>(value: Value, read: impl Fn(Table) -> Result<T, Fault>) -> Result<Ve
 
 fn out_of(mut table: Table) -> Result<DvcOut, Fault> {
     const KNOWN: [&str; 13] = [
-        "path", "md5", "sha256", "etag", "checksum", "size", "nfiles", "isexec", "version_id",
-        "cloud", "hash", "files", "fs_config",
+        "path",
+        "md5",
+        "sha256",
+        "etag",
+        "checksum",
+        "size",
+        "nfiles",
+        "isexec",
+        "version_id",
+        "cloud",
+        "hash",
+        "files",
+        "fs_config",
     ];
     let mut out = DvcOut::new(LockEntry::new("", None));
     for key in NOTES {

@@ -14,7 +14,7 @@ pub fn python_float(number: f64) -> String {
     let (digits, point) = shortest_digits(number.abs());
     let n_digits = i32::try_from(digits.len()).unwrap_or(i32::MAX);
     // `point` is where the decimal point stands, counted from the first digit.
-    let body = if point > 16 || point < -3 {
+    let body = if !(-3..=16).contains(&point) {
         let exponent = point - 1;
         let (first, rest) = digits.split_at(1);
         let dot = if rest.is_empty() { "" } else { "." };

@@ -15,8 +15,8 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use parse::LockError;
 pub(crate) use edit::{has_conflict_markers, line_end};
+pub use parse::LockError;
 pub(crate) use parse::{Fault, document, entry_of, invalid, list_of, table_of, text_of};
 
 /// A dependency or an output as it was recorded.
@@ -107,9 +107,8 @@ impl StageLock {
     ///
     /// The order inside of them is that of the fields: sorting is up to who makes the record.
     pub fn to_value(&self) -> Value {
-        let entries = |entries: &[LockEntry]| {
-            Value::List(entries.iter().map(LockEntry::to_value).collect())
-        };
+        let entries =
+            |entries: &[LockEntry]| Value::List(entries.iter().map(LockEntry::to_value).collect());
         let mut table = Table::with_capacity(4);
         if let Some(cmd) = &self.cmd {
             table.insert("cmd".to_owned(), cmd.to_value());
@@ -177,8 +176,7 @@ fn drop_sizes(value: &mut Value) {
 /// Returns the hash that DVC puts into the message of an experiment commit: SHA-256 over the records of the stages
 /// that ran, by name, sizes included. Of several with one name, the last counts.
 pub fn experiment_hash(stages: &[(String, StageLock)]) -> String {
-    let table: Table =
-        stages.iter().map(|(name, lock)| (name.clone(), lock.to_value())).collect();
+    let table: Table = stages.iter().map(|(name, lock)| (name.clone(), lock.to_value())).collect();
     let json = python_json(&Value::Table(table), KeyOrder::Sorted);
     Digest::of(Algorithm::Sha256, json.as_bytes()).to_hex()
 }

@@ -89,7 +89,7 @@ impl PipelineFile {
             let at = broken.path();
             let span = locate(text, &at);
             let (line, column) = (span.line, span.column);
-            PipelineError { file: file.clone(), line, column, at, fault: broken.fault }
+            PipelineError { file: file.clone(), line, column, at, fault: Box::new(broken.fault) }
         };
         let value = parse_yaml(text).map_err(|error| {
             let conflict = crate::lock::has_conflict_markers(text);
@@ -98,10 +98,10 @@ impl PipelineFile {
                 line: conflict.unwrap_or(error.line),
                 column: if conflict.is_some() { 1 } else { error.column },
                 at: Vec::new(),
-                fault: match conflict {
+                fault: Box::new(match conflict {
                     Some(_) => PipelineFault::Conflict,
                     None => PipelineFault::Syntax { message: error.message },
-                },
+                }),
             }
         })?;
         schema::check(&value).map_err(fail)?;
@@ -127,11 +127,11 @@ impl PipelineFile {
         }
         let mut stages = Vec::new();
         let mut all_vars = context.files();
-        for (name, definition) in top.get("stages").and_then(Value::as_table).into_iter().flatten() {
+        for (name, definition) in top.get("stages").and_then(Value::as_table).into_iter().flatten()
+        {
             let below = |broken: Broken| broken.below(name.as_str()).below("stages");
             for definition in generate::expand(name, definition, &context).map_err(below)? {
-                let made =
-                    build::stage(file, &dir, root, &definition, &context).map_err(below)?;
+                let made = build::stage(file, &dir, root, &definition, &context).map_err(below)?;
                 all_vars.extend(made.vars);
                 stages.push(made.stage);
             }

@@ -12,10 +12,10 @@ mod patch;
 mod read;
 mod scalar;
 
-pub use emit::emit_yaml;
 pub(crate) use emit::emit_block;
-pub(crate) use patch::{Edits, apply, entry_lines, patch_map, patched};
+pub use emit::emit_yaml;
 pub use node::{YamlEntry, YamlKind, YamlNode, YamlSpan, YamlStyle};
+pub(crate) use patch::{Edits, apply, entry_lines, patch_map, patched};
 
 use crate::value::Value;
 

@@ -54,7 +54,8 @@ fn new_content_changes_its_lines_only() {
         .replace("size: 6", "size: 3");
     assert_eq!(new.unwrap(), expect);
     let fresh = DvcFile::update(None, &lock("f.txt", "764efa883dda1e11db47671c4a3bbd9e", 3));
-    let expect = "outs:\n- md5: 764efa883dda1e11db47671c4a3bbd9e\n  size: 3\n  hash: md5\n  path: f.txt\n";
+    let expect =
+        "outs:\n- md5: 764efa883dda1e11db47671c4a3bbd9e\n  size: 3\n  hash: md5\n  path: f.txt\n";
     assert_eq!(fresh.unwrap(), expect);
 }
 

@@ -278,9 +278,10 @@ pub(crate) fn split_key(content: &str) -> Option<(String, &str)> {
         if "?-&*!|>%@`{}[],#".contains(char::from(first)) {
             return None;
         }
-        let colon = content.match_indices(':').map(|(at, _)| at).find(|at| {
-            content.as_bytes().get(at + 1).is_none_or(|next| *next == b' ')
-        })?;
+        let colon = content
+            .match_indices(':')
+            .map(|(at, _)| at)
+            .find(|at| content.as_bytes().get(at + 1).is_none_or(|next| *next == b' '))?;
         if content[..colon].contains(" #") {
             return None;
         }

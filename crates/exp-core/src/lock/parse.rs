@@ -94,8 +94,8 @@ impl LockFile {
             match key.as_str() {
                 "schema" => {}
                 "stages" => {
-                    let stages = table_of(value)
-                        .map_err(|fault| invalid(text, fault.below("stages")))?;
+                    let stages =
+                        table_of(value).map_err(|fault| invalid(text, fault.below("stages")))?;
                     for (name, value) in stages {
                         let stage = stage_of(value).map_err(|fault| {
                             invalid(text, fault.below(name.as_str()).below("stages"))
@@ -127,7 +127,9 @@ impl StageLock {
 pub(crate) fn document(text: &str) -> Result<Table, LockError> {
     let value = parse_yaml(text).map_err(|error| match has_conflict_markers(text) {
         Some(line) => LockError::Conflict { line },
-        None => LockError::Syntax { line: error.line, column: error.column, message: error.message },
+        None => {
+            LockError::Syntax { line: error.line, column: error.column, message: error.message }
+        }
     })?;
     table_of(value).map_err(|fault| invalid(text, fault))
 }
@@ -173,9 +175,10 @@ pub(crate) fn command_of(value: Value) -> Result<Command, Fault> {
     match value {
         Value::Text(text) => Ok(Command::Text(text)),
         Value::List(items) => {
-            let texts = items.into_iter().enumerate().map(|(index, item)| {
-                text_of(item).map_err(|fault| fault.below(index.to_string()))
-            });
+            let texts = items
+                .into_iter()
+                .enumerate()
+                .map(|(index, item)| text_of(item).map_err(|fault| fault.below(index.to_string())));
             Ok(Command::List(texts.collect::<Result<_, _>>()?))
         }
         value => Err(Fault::wrong_type(&value, "text or a list of texts")),
@@ -183,8 +186,7 @@ pub(crate) fn command_of(value: Value) -> Result<Command, Fault> {
 }
 
 fn stage_of(value: Value) -> Result<StageLock, Fault> {
-    let mut stage =
-        StageLock { cmd: None, deps: Vec::new(), params: Vec::new(), outs: Vec::new() };
+    let mut stage = StageLock { cmd: None, deps: Vec::new(), params: Vec::new(), outs: Vec::new() };
     for (key, value) in table_of(value)? {
         let part = match key.as_str() {
             "cmd" => command_of(value).map(|cmd| stage.cmd = Some(cmd)),

@@ -81,12 +81,30 @@ fn broken_lock_files_are_told_with_their_place() {
         ("train:\n  cmd: x\n", "schema is missing, not 2.0"),
         ("schema: '2.0'\n<<<<<<< HEAD\nstages:\n=======\n", "line 2: merge conflict"),
         ("schema: '2.0'\nstages:\n  a: [\n", "line 3, column 6: unclosed bracket '['"),
-        ("schema: '2.0'\nstages:\n  a: 1\n", "line 3, column 3: expected a map, found int at `stages.a`"),
-        ("schema: '2.0'\nstages:\n  a:\n    deps: []\n", "line 3, column 3: `cmd` is missing at `stages.a`"),
-        ("schema: '2.0'\nstages:\n  a:\n    cmd: x\n    out: []\n", "line 5, column 5: unknown key at `stages.a.out`"),
-        ("schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - hash: md5\n", "line 6, column 7: `path` is missing at `stages.a.outs.0`"),
-        ("schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: o\n      md5: ../x\n", "line 7, column 7: `../x` is not a digest at `stages.a.outs.0.md5`"),
-        ("schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: o\n      hash: md5\n      md5: d41d8cd98f00b204e9800998ecf8427e\n      size: -1\n", "line 9, column 7: not a size at `stages.a.outs.0.size`"),
+        (
+            "schema: '2.0'\nstages:\n  a: 1\n",
+            "line 3, column 3: expected a map, found int at `stages.a`",
+        ),
+        (
+            "schema: '2.0'\nstages:\n  a:\n    deps: []\n",
+            "line 3, column 3: `cmd` is missing at `stages.a`",
+        ),
+        (
+            "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    out: []\n",
+            "line 5, column 5: unknown key at `stages.a.out`",
+        ),
+        (
+            "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - hash: md5\n",
+            "line 6, column 7: `path` is missing at `stages.a.outs.0`",
+        ),
+        (
+            "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: o\n      md5: ../x\n",
+            "line 7, column 7: `../x` is not a digest at `stages.a.outs.0.md5`",
+        ),
+        (
+            "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: o\n      hash: md5\n      md5: d41d8cd98f00b204e9800998ecf8427e\n      size: -1\n",
+            "line 9, column 7: not a size at `stages.a.outs.0.size`",
+        ),
     ] {
         assert_eq!(LockFile::parse(text).unwrap_err().to_string(), expect);
     }

@@ -64,9 +64,8 @@ fn resolved_stage(
             stage.generated |= key == "wdir" && is_template(value);
             continue;
         }
-        let value = context
-            .resolve(value, key, &mut used)
-            .map_err(|broken| broken.below(key.as_str()))?;
+        let value =
+            context.resolve(value, key, &mut used).map_err(|broken| broken.below(key.as_str()))?;
         stage.generated |= matches!(value, Cow::Owned(_));
         set_field(&mut stage, key, &value, root).map_err(|broken| broken.below(key.as_str()))?;
     }
@@ -150,27 +149,29 @@ pub(super) fn inner_path(dir: &RelPath, value: &Value) -> Result<RelPath, Broken
 fn params(items: &[Value], wdir: &RelPath, root: &Path) -> Result<Vec<ParamRef>, Broken> {
     // `None` stands for the whole file.
     let mut files: Vec<(String, Option<Vec<KeyPath>>)> = Vec::new();
-    let mut add = |file: &str, keys: Option<Vec<KeyPath>>| {
-        match files.iter_mut().find(|(other, _)| other == file) {
-            None => files.push((file.to_owned(), keys)),
-            Some((_, known)) => match (known.as_mut(), keys) {
-                (Some(known), Some(keys)) => {
-                    for key in keys {
-                        if !known.contains(&key) {
-                            known.push(key);
-                        }
+    let mut add = |file: &str, keys: Option<Vec<KeyPath>>| match files
+        .iter_mut()
+        .find(|(other, _)| other == file)
+    {
+        None => files.push((file.to_owned(), keys)),
+        Some((_, known)) => match (known.as_mut(), keys) {
+            (Some(known), Some(keys)) => {
+                for key in keys {
+                    if !known.contains(&key) {
+                        known.push(key);
                     }
                 }
-                _ => *known = None,
-            },
-        }
+            }
+            _ => *known = None,
+        },
     };
     for (index, item) in items.iter().enumerate() {
         let below = |broken: Broken| broken.below(index.to_string());
         match item {
             Value::Table(table) => {
                 for (file, keys) in table {
-                    let below = |broken: Broken| broken.below(file.as_str()).below(index.to_string());
+                    let below =
+                        |broken: Broken| broken.below(file.as_str()).below(index.to_string());
                     match keys {
                         Value::Null => add(file, None),
                         keys => {
@@ -179,7 +180,8 @@ fn params(items: &[Value], wdir: &RelPath, root: &Path) -> Result<Vec<ParamRef>,
                                 add(file, None);
                                 continue;
                             }
-                            let keys = keys.iter().map(|key| Ok(KeyPath::parse(&scalar_text(key)?)));
+                            let keys =
+                                keys.iter().map(|key| Ok(KeyPath::parse(&scalar_text(key)?)));
                             add(file, Some(keys.collect::<Result<_, _>>().map_err(below)?));
                         }
                     }
@@ -206,12 +208,7 @@ fn params(items: &[Value], wdir: &RelPath, root: &Path) -> Result<Vec<ParamRef>,
     Ok(refs)
 }
 
-fn add_outs(
-    stage: &mut Stage,
-    items: &[Value],
-    kind: OutKind,
-    root: &Path,
-) -> Result<(), Broken> {
+fn add_outs(stage: &mut Stage, items: &[Value], kind: OutKind, root: &Path) -> Result<(), Broken> {
     for (index, item) in items.iter().enumerate() {
         let below = |broken: Broken| broken.below(index.to_string());
         match item {

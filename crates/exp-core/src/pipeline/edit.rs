@@ -60,9 +60,7 @@ impl EditError {
     fn syntax(text: &str, error: SyntaxError) -> Self {
         match has_conflict_markers(text) {
             Some(line) => Self::Conflict { line },
-            None => {
-                Self::Syntax { line: error.line, column: error.column, message: error.message }
-            }
+            None => Self::Syntax { line: error.line, column: error.column, message: error.message },
         }
     }
 }
@@ -324,10 +322,7 @@ pub fn set_frozen(text: &str, name: &str, frozen: bool) -> Result<String, EditEr
     change(text, entry, &table)
 }
 
-fn find<'n>(
-    root: &'n YamlNode,
-    name: &str,
-) -> Result<(&'n YamlEntry, &'n YamlEntry), EditError> {
+fn find<'n>(root: &'n YamlNode, name: &str) -> Result<(&'n YamlEntry, &'n YamlEntry), EditError> {
     let unknown = || EditError::Unknown { name: name.to_owned() };
     let stages = root.entry("stages").ok_or_else(unknown)?;
     Ok((stages, stages.value.entry(name).ok_or_else(unknown)?))

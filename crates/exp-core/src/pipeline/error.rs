@@ -17,13 +17,13 @@ pub struct PipelineError {
     /// The way to the place, from the outside in: keys, and numbers of list items. Empty for broken YAML.
     pub at: Vec<String>,
     /// What is wrong.
-    pub fault: PipelineFault,
+    pub fault: Box<PipelineFault>,
 }
 
 impl PipelineError {
     /// Returns the key that was probably meant, when the error is an unknown one.
     pub fn did_you_mean(&self) -> Option<&str> {
-        match &self.fault {
+        match &*self.fault {
             PipelineFault::UnknownKey { did_you_mean, .. } => did_you_mean.as_deref(),
             _ => None,
         }

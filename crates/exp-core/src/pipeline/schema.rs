@@ -6,11 +6,21 @@ use super::error::{Broken, PipelineFault};
 
 type Checked = Result<(), Broken>;
 
-const TOP: &[&str] =
-    &["stages", "vars", "params", "metrics", "plots", "artifacts", "datasets"];
+const TOP: &[&str] = &["stages", "vars", "params", "metrics", "plots", "artifacts", "datasets"];
 const STAGE: &[&str] = &[
-    "cmd", "wdir", "deps", "params", "outs", "metrics", "plots", "vars", "frozen", "always_changed",
-    "desc", "meta", "matrix",
+    "cmd",
+    "wdir",
+    "deps",
+    "params",
+    "outs",
+    "metrics",
+    "plots",
+    "vars",
+    "frozen",
+    "always_changed",
+    "desc",
+    "meta",
+    "matrix",
 ];
 const OUT: &[&str] =
     &["cache", "persist", "push", "remote", "desc", "type", "labels", "meta", "checkpoint"];
@@ -159,10 +169,10 @@ fn check_artifact(value: &Value) -> Checked {
         "meta" => Ok(()),
         key => Err(unknown(key, &["path", "desc", "type", "labels", "meta"])),
     })?;
-    match table(value)?.contains_key("path") {
-        true => Ok(()),
-        false => Err(PipelineFault::Missing { key: "path" }.into()),
+    if table(value)?.contains_key("path") {
+        return Ok(());
     }
+    Err(PipelineFault::Missing { key: "path" }.into())
 }
 
 fn check_vars(value: &Value) -> Checked {

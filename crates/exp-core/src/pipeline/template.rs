@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::path::RelPath;
 use crate::value::{KeyPath, Table, Value};
 
-use super::error::{Broken, PipelineFault};
 use super::VarsSource;
+use super::error::{Broken, PipelineFault};
 
 mod arguments;
 mod expression;
@@ -98,8 +98,7 @@ impl<'v> Context<'v> {
         let keys: Vec<String> =
             keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect();
         let keys = (!keys.is_empty()).then_some(keys);
-        let file =
-            dir.join(path).map_err(|_| PipelineFault::Outside { path: path.to_owned() })?;
+        let file = dir.join(path).map_err(|_| PipelineFault::Outside { path: path.to_owned() })?;
         for loaded in self.files.iter().filter(|loaded| loaded.file == file) {
             match (&loaded.keys, &keys) {
                 (None, None) => return Ok(()),
@@ -234,8 +233,7 @@ impl<'v> Context<'v> {
     fn select(&self, expression: &str, used: &mut Used) -> Result<&Value, Broken> {
         let path = parse_expression(expression)
             .ok_or_else(|| PipelineFault::Expression { expression: expression.to_owned() })?;
-        let unresolved =
-            || PipelineFault::Unresolved { expression: expression.trim().to_owned() };
+        let unresolved = || PipelineFault::Unresolved { expression: expression.trim().to_owned() };
         let (first, rest) = path.parts().split_first().ok_or_else(unresolved)?;
         let local = self.locals.iter().rev().find(|(name, ..)| name == first);
         let (root, origin) = match local {

@@ -35,7 +35,9 @@ fn shown(text: &str) -> String {
         let params: Vec<_> = stage
             .params
             .iter()
-            .map(|p| format!("{}:{}", p.location, p.key.as_ref().map_or("*".into(), KeyPath::to_string)))
+            .map(|p| {
+                format!("{}:{}", p.location, p.key.as_ref().map_or("*".into(), KeyPath::to_string))
+            })
             .collect();
         let outs: Vec<_> = stage
             .outs
@@ -79,31 +81,55 @@ const STAGES: &[(&str, &str)] = &[
     ("{cmd: a}", "s .|a|||"),
     ("{cmd: [a, b]}", "s .|a ; b|||"),
     ("{cmd: a, wdir: x, deps: [d, ../e, /w/f, s3://b/k, /abs]}", "s x|a|x/d,e,f,s3://b/k,/abs||"),
-    ("{cmd: a, params: [lr, a.b, o.json: [k], w.toml: ]}", "s .|a||params.yaml:lr,params.yaml:a.b,o.json:k,w.toml:*|"),
+    (
+        "{cmd: a, params: [lr, a.b, o.json: [k], w.toml: ]}",
+        "s .|a||params.yaml:lr,params.yaml:a.b,o.json:k,w.toml:*|",
+    ),
     ("{cmd: a, params: [lr, params.yaml: ]}", "s .|a||params.yaml:*|"),
-    ("{cmd: a, params: [o.json: [k], lr, o.json: [k, m], q.yaml: []]}", "s .|a||params.yaml:lr,o.json:k,o.json:m,q.yaml:*|"),
-    ("{cmd: a, plots: [p], metrics: [m: {cache: false}], outs: [o, n: {persist: true, push: false}]}", "s .|a|||o,n+!,mm-,pp"),
+    (
+        "{cmd: a, params: [o.json: [k], lr, o.json: [k, m], q.yaml: []]}",
+        "s .|a||params.yaml:lr,o.json:k,o.json:m,q.yaml:*|",
+    ),
+    (
+        "{cmd: a, plots: [p], metrics: [m: {cache: false}], outs: [o, n: {persist: true, push: false}]}",
+        "s .|a|||o,n+!,mm-,pp",
+    ),
     ("{cmd: a, outs: [o: {cache: false}, o: {persist: true}]}", "s .|a|||o-+"),
     ("{cmd: a, plots: [p: {x: a, y: b, template: linear, header: false}]}", "s .|a|||pp"),
-    ("{cmd: a, outs: [o: {checkpoint: true, desc: d, type: t, labels: [l], meta: 1, remote: r}]}", "s .|a|||o"),
+    (
+        "{cmd: a, outs: [o: {checkpoint: true, desc: d, type: t, labels: [l], meta: 1, remote: r}]}",
+        "s .|a|||o",
+    ),
     ("{cmd: a, desc: d, meta: {x: 1}, frozen: true, always_changed: true}", "s .|a|||"),
     ("{cmd: 'run ${lr} ${flag} ${none} ${small}'}", "s .|run 0.1 true None 1e-05|||"),
     ("{cmd: 'run \\${lr} ${lr'}", "s .|run ${lr} ${lr|||"),
     ("{cmd: 'run ${ l[1] } ${l.0} ${models.a.n}'}", "s .|run 2 1 1|||"),
-    ("{cmd: 'run ${d}'}", "s .|run --x 1 --y --str 'a b' --lst 1 2 'c d' --nest.k v --nest.deep.q 1 --none None|||"),
+    (
+        "{cmd: 'run ${d}'}",
+        "s .|run --x 1 --y --str 'a b' --lst 1 2 'c d' --nest.k v --nest.deep.q 1 --none None|||",
+    ),
     ("{cmd: '${name}', outs: ['o${lr}', '${name}': {cache: '${flag}'}]}", "!"),
     ("{cmd: a, wdir: 'w${l[0]}', deps: ['${lr}']}", "s w1|a|w1/0.1||"),
     ("{cmd: 'a ${v}', vars: [{v: 7}]}", "s .|a 7|||"),
     ("{cmd: 'a ${a}${b}', vars: ['v.yaml:a', 'v.yaml:b']}", "s .|a 12|||"),
-    ("{foreach: [a, 1, true, 1.5], do: {cmd: 'x ${item}'}}", "s@a .|x a|||\ns@1 .|x 1|||\ns@true .|x true|||\ns@1.5 .|x 1.5|||"),
+    (
+        "{foreach: [a, 1, true, 1.5], do: {cmd: 'x ${item}'}}",
+        "s@a .|x a|||\ns@1 .|x 1|||\ns@true .|x true|||\ns@1.5 .|x 1.5|||",
+    ),
     ("{foreach: [{n: 1}, 2], do: {cmd: x}}", "s@0 .|x|||\ns@1 .|x|||"),
     ("{foreach: {p: 1, q: 2}, do: {cmd: 'x ${key} ${item}'}}", "s@p .|x p 1|||\ns@q .|x q 2|||"),
     ("{foreach: '${models}', do: {cmd: 'x ${key} ${item.n}'}}", "s@a .|x a 1|||\ns@b .|x b 2|||"),
     ("{foreach: '${l}', do: {cmd: 'x ${item}'}}", "s@1 .|x 1|||\ns@2 .|x 2|||"),
     ("{foreach: [a, a], do: {cmd: x}}", "s@a .|x|||"),
     ("{foreach: [], do: {cmd: x}}", ""),
-    ("{matrix: {a: [1, 2], b: [x, {q: 1}]}, cmd: 'c ${item.a} ${key}'}", "s@1-x .|c 1 1-x|||\ns@1-b1 .|c 1 1-b1|||\ns@2-x .|c 2 2-x|||\ns@2-b1 .|c 2 2-b1|||"),
-    ("{matrix: {a: '${l}'}, cmd: 'c ${item.a}', outs: ['o${item.a}']}", "s@1 .|c 1|||o1\ns@2 .|c 2|||o2"),
+    (
+        "{matrix: {a: [1, 2], b: [x, {q: 1}]}, cmd: 'c ${item.a} ${key}'}",
+        "s@1-x .|c 1 1-x|||\ns@1-b1 .|c 1 1-b1|||\ns@2-x .|c 2 2-x|||\ns@2-b1 .|c 2 2-b1|||",
+    ),
+    (
+        "{matrix: {a: '${l}'}, cmd: 'c ${item.a}', outs: ['o${item.a}']}",
+        "s@1 .|c 1|||o1\ns@2 .|c 2|||o2",
+    ),
     ("{matrix: {a: []}, cmd: c}", ""),
 ];
 
@@ -129,10 +155,14 @@ fn the_rest_of_the_file_is_read_too() {
 
 #[test]
 fn used_parameters_are_told_by_file() {
-    let file = parse("stages:\n  s: {foreach: '${models}', do: {cmd: 'x ${item.n} ${lr}'}}\n").unwrap();
+    let file =
+        parse("stages:\n  s: {foreach: '${models}', do: {cmd: 'x ${item.n} ${lr}'}}\n").unwrap();
     let (path, keys) = &file.stages[0].interpolated[0];
     let keys: Vec<_> = keys.iter().map(KeyPath::to_string).collect();
-    assert_eq!((path.to_string().as_str(), keys), ("params.yaml", vec!["models.a.n".into(), "lr".to_string()]));
+    assert_eq!(
+        (path.to_string().as_str(), keys),
+        ("params.yaml", vec!["models.a.n".into(), "lr".to_string()])
+    );
     assert!(file.stages[0].generated);
 }
 
@@ -146,37 +176,115 @@ const BROKEN: &[(&str, &str)] = &[
     ("stages:\n  s: 1\n", "2:3: expected a map, found int at `stages.s`"),
     ("stages:\n  s: {}\n", "2:3: `cmd` is missing at `stages.s`"),
     ("stages:\n  s:\n    deps: [a]\n", "2:3: `cmd` is missing at `stages.s`"),
-    ("stages:\n  s:\n    cmd: false\n", "3:5: expected text or a list of texts, found bool at `stages.s.cmd`"),
+    (
+        "stages:\n  s:\n    cmd: false\n",
+        "3:5: expected text or a list of texts, found bool at `stages.s.cmd`",
+    ),
     ("stages:\n  s:\n    cmd: [a, 1]\n", "3:14: expected text, found int at `stages.s.cmd.1`"),
-    ("stages:\n  s:\n    cmd: a\n    out: [b]\n", "4:5: unknown key `out` (outs) at `stages.s.out`"),
-    ("stages:\n  s:\n    cmd: a\n    parms: [b]\n", "4:5: unknown key `parms` (params) at `stages.s.parms`"),
-    ("stages:\n  s:\n    cmd: a\n    whatever: 1\n", "4:5: unknown key `whatever` at `stages.s.whatever`"),
-    ("stages:\n  s:\n    cmd: a\n    deps:\n", "4:5: expected a list, found null at `stages.s.deps`"),
-    ("stages:\n  s:\n    cmd: a\n    deps: b\n", "4:5: expected a list, found text at `stages.s.deps`"),
-    ("stages:\n  s:\n    cmd: a\n    deps:\n    - b: c\n", "5:7: expected text, found map at `stages.s.deps.0`"),
-    ("stages:\n  s:\n    cmd: a\n    outs:\n    - o: {cach: false}\n", "5:11: unknown key `cach` (cache) at `stages.s.outs.0.o.cach`"),
-    ("stages:\n  s:\n    cmd: a\n    outs:\n    - o: {cache: 1}\n", "5:11: expected true or false, found int at `stages.s.outs.0.o.cache`"),
-    ("stages:\n  s:\n    cmd: a\n    outs:\n    - o: {x: a}\n", "5:11: unknown key `x` at `stages.s.outs.0.o.x`"),
-    ("stages:\n  s:\n    cmd: a\n    outs:\n    - o:\n", "5:7: expected a map, found null at `stages.s.outs.0.o`"),
-    ("stages:\n  s:\n    cmd: a\n    plots:\n    - o: [{x: a}]\n", "5:7: expected a map, found list at `stages.s.plots.0.o`"),
-    ("stages:\n  s:\n    cmd: a\n    params: [1]\n", "4:14: expected text or a map, found int at `stages.s.params.0`"),
-    ("stages:\n  s:\n    cmd: a\n    params: [{f: k}]\n", "4:15: expected a list, found text at `stages.s.params.0.f`"),
-    ("stages:\n  s:\n    cmd: a\n    frozen: yes\n", "4:5: expected true or false, found text at `stages.s.frozen`"),
-    ("stages:\n  s:\n    cmd: a\n    wdir: ../x\n", "4:5: `../x` is outside the project at `stages.s.wdir`"),
-    ("stages:\n  s@x:\n    cmd: a\n", "2:3: `s@x` is no stage name: `@` is kept for generated stages at `stages.s@x`"),
+    (
+        "stages:\n  s:\n    cmd: a\n    out: [b]\n",
+        "4:5: unknown key `out` (outs) at `stages.s.out`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    parms: [b]\n",
+        "4:5: unknown key `parms` (params) at `stages.s.parms`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    whatever: 1\n",
+        "4:5: unknown key `whatever` at `stages.s.whatever`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    deps:\n",
+        "4:5: expected a list, found null at `stages.s.deps`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    deps: b\n",
+        "4:5: expected a list, found text at `stages.s.deps`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    deps:\n    - b: c\n",
+        "5:7: expected text, found map at `stages.s.deps.0`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    outs:\n    - o: {cach: false}\n",
+        "5:11: unknown key `cach` (cache) at `stages.s.outs.0.o.cach`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    outs:\n    - o: {cache: 1}\n",
+        "5:11: expected true or false, found int at `stages.s.outs.0.o.cache`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    outs:\n    - o: {x: a}\n",
+        "5:11: unknown key `x` at `stages.s.outs.0.o.x`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    outs:\n    - o:\n",
+        "5:7: expected a map, found null at `stages.s.outs.0.o`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    plots:\n    - o: [{x: a}]\n",
+        "5:7: expected a map, found list at `stages.s.plots.0.o`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    params: [1]\n",
+        "4:14: expected text or a map, found int at `stages.s.params.0`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    params: [{f: k}]\n",
+        "4:15: expected a list, found text at `stages.s.params.0.f`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    frozen: yes\n",
+        "4:5: expected true or false, found text at `stages.s.frozen`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    wdir: ../x\n",
+        "4:5: `../x` is outside the project at `stages.s.wdir`",
+    ),
+    (
+        "stages:\n  s@x:\n    cmd: a\n",
+        "2:3: `s@x` is no stage name: `@` is kept for generated stages at `stages.s@x`",
+    ),
     ("stages:\n  s:\n    foreach: [a]\n", "2:3: `do` is missing at `stages.s`"),
-    ("stages:\n  s:\n    foreach: [a]\n    do: {cmd: x}\n    cmd: x\n", "5:5: unknown key `cmd` at `stages.s.cmd`"),
-    ("stages:\n  s:\n    foreach: 1\n    do: {cmd: x}\n", "3:5: expected a map, a list or an expression, found int at `stages.s.foreach`"),
-    ("stages:\n  s:\n    foreach: '${lr}'\n    do: {cmd: x}\n", "3:5: expected a map or a list, found float at `stages.s.foreach`"),
-    ("stages:\n  s:\n    foreach: [a]\n    do:\n      cmd: ${nope}\n", "5:7: `nope` has no value at `stages.s.do.cmd`"),
-    ("stages:\n  s:\n    matrix: {a: 1}\n    cmd: x\n", "3:14: expected a list or an expression, found int at `stages.s.matrix.a`"),
-    ("stages:\n  s:\n    matrix: {a: '${lr}'}\n    cmd: x\n", "3:14: expected a list, found float at `stages.s.matrix.a`"),
+    (
+        "stages:\n  s:\n    foreach: [a]\n    do: {cmd: x}\n    cmd: x\n",
+        "5:5: unknown key `cmd` at `stages.s.cmd`",
+    ),
+    (
+        "stages:\n  s:\n    foreach: 1\n    do: {cmd: x}\n",
+        "3:5: expected a map, a list or an expression, found int at `stages.s.foreach`",
+    ),
+    (
+        "stages:\n  s:\n    foreach: '${lr}'\n    do: {cmd: x}\n",
+        "3:5: expected a map or a list, found float at `stages.s.foreach`",
+    ),
+    (
+        "stages:\n  s:\n    foreach: [a]\n    do:\n      cmd: ${nope}\n",
+        "5:7: `nope` has no value at `stages.s.do.cmd`",
+    ),
+    (
+        "stages:\n  s:\n    matrix: {a: 1}\n    cmd: x\n",
+        "3:14: expected a list or an expression, found int at `stages.s.matrix.a`",
+    ),
+    (
+        "stages:\n  s:\n    matrix: {a: '${lr}'}\n    cmd: x\n",
+        "3:14: expected a list, found float at `stages.s.matrix.a`",
+    ),
     ("stages:\n  s:\n    cmd: a ${x.y}\n", "3:5: `x.y` has no value at `stages.s.cmd`"),
     ("stages:\n  s:\n    cmd: a ${x[}\n", "3:5: `x[` is not an expression at `stages.s.cmd`"),
     ("stages:\n  s:\n    cmd: a ${}\n", "3:5: `` is not an expression at `stages.s.cmd`"),
-    ("stages:\n  s:\n    cmd: a ${l}\n", "3:5: `l` is a list, which cannot be written here at `stages.s.cmd`"),
-    ("stages:\n  s:\n    cmd: a\n    deps: ['${d}']\n", "4:12: `d` is a map, which cannot be written here at `stages.s.deps.0`"),
-    ("vars: [{lr: 1}]\n", "1:7: `lr` from `vars[0]` is already defined in `params.yaml` at `vars.0`"),
+    (
+        "stages:\n  s:\n    cmd: a ${l}\n",
+        "3:5: `l` is a list, which cannot be written here at `stages.s.cmd`",
+    ),
+    (
+        "stages:\n  s:\n    cmd: a\n    deps: ['${d}']\n",
+        "4:12: `d` is a map, which cannot be written here at `stages.s.deps.0`",
+    ),
+    (
+        "vars: [{lr: 1}]\n",
+        "1:8: `lr` from `vars[0]` is already defined in `params.yaml` at `vars.0`",
+    ),
     ("vars: [nope.yaml]\n", "1:8: `nope.yaml` does not exist at `vars.0`"),
     ("vars: ['v.yaml:zz']\n", "1:8: `v.yaml` does not have `zz` at `vars.0`"),
     ("vars: [v.yaml, 'v.yaml:a']\n", "1:16: `v.yaml:a` is already loaded at `vars.1`"),
@@ -184,7 +292,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("vars: [{a: '${lr}'}]\n", "1:9: interpolation is not allowed here at `vars.0.a`"),
     ("vars: {a: 1}\n", "1:1: expected a list, found map at `vars`"),
     ("params: [1]\n", "1:10: expected text, found int at `params.0`"),
-    ("plots: [{a: {z: 1}}]\n", "1:14: unknown key `z` (x) at `plots.0.a.z`"),
+    ("plots: [{a: {z: 1}}]\n", "1:14: unknown key `z` at `plots.0.a.z`"),
     ("artifacts: {m: {desc: d}}\n", "1:13: `path` is missing at `artifacts.m`"),
     ("stages:\n  s: {cmd: a}\n  s: {cmd: b}\n", "3:3: the key `s` occurs twice"),
     ("<<<<<<< HEAD\nstages: {}\n", "1:1: merge conflict"),
@@ -195,10 +303,7 @@ const BROKEN: &[(&str, &str)] = &[
 fn broken_files_are_told_with_their_place() {
     let mut wrong = Vec::new();
     for (text, expect) in BROKEN {
-        let error = match parse(text) {
-            Ok(_) => panic!("{text} was taken"),
-            Err(error) => error,
-        };
+        let Err(error) = parse(text) else { panic!("{text} was taken") };
         let hint = error.did_you_mean().map_or(String::new(), |key| format!(" ({key})"));
         let path = place_of(&error.at);
         let shown = format!("{}:{}: {}{hint}{path}", error.line, error.column, error.fault);

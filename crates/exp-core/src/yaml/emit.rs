@@ -298,9 +298,9 @@ fn folds_cleanly(chars: &[char], at: usize) -> bool {
     if chars[stop] == '\n' && next != ' ' {
         return false;
     }
-    !chars[at..stop].iter().any(|c| matches!(c, '"' | '\''))
-        && !matches!(next, ' ' | '\n')
-        && !(chars[at - 1] == ' ' && chars[at] == ' ')
+    let has_quote = chars[at..stop].iter().any(|c| matches!(c, '"' | '\''));
+    let in_blanks = chars[at - 1] == ' ' && chars[at] == ' ';
+    !has_quote && !in_blanks && !matches!(next, ' ' | '\n')
 }
 
 /// Returns how a double-quoted text spells `c`; `None` when as it is.
@@ -320,9 +320,8 @@ fn escape(c: char) -> Option<String> {
         '\u{85}' => "\\N".to_owned(),
         '\u{2028}' => "\\L".to_owned(),
         '\u{2029}' => "\\P".to_owned(),
-        ' '..='~' => return None,
         '\u{feff}' => "\\uFEFF".to_owned(),
-        '\u{a0}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}' => return None,
+        ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}' => return None,
         c if u32::from(c) <= 0xff => format!("\\x{:02X}", u32::from(c)),
         c => format!("\\u{:04X}", u32::from(c)),
     })

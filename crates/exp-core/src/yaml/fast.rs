@@ -56,7 +56,7 @@ struct Lines<'a> {
     odd: bool,
 }
 
-impl<'a> Lines<'a> {
+impl Lines<'_> {
     /// Goes to the next line that is neither blank nor a comment.
     fn advance(&mut self) {
         self.gap = false;

@@ -145,9 +145,7 @@ fn patch_value(
         (YamlKind::Scalar(_), Value::List(_) | Value::Table(_)) => Ok(false),
         (YamlKind::Scalar(_), value) => {
             let column = entry.key.span.column - 1;
-            let write = |value| {
-                emit_block(&Table::from([(entry.name.clone(), value)]), column)
-            };
+            let write = |value| emit_block(&Table::from([(entry.name.clone(), value)]), column);
             let (key, member) = (write(Value::Null), write(value.clone()));
             let Some(written) = member.strip_prefix(key.trim_end_matches('\n')) else {
                 return Ok(false);

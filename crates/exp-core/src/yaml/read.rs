@@ -191,14 +191,14 @@ impl<'a> Reader<'a> {
             value.span = self.behind_colon(&key.span, value.span);
         }
         if value.style == YamlStyle::Block && matches!(value.kind, YamlKind::List(_)) {
-            value.span = self.from_dash(key.span.end, value.span);
+            value.span = self.starting_at_dash(key.span.end, value.span);
         }
         Ok(YamlEntry { name, key, value, is_merge: merge })
     }
 
     /// Makes the span of a block list, the value of a key that ends at `from`, begin at its first dash: for one flush
     /// with its key the parser tells the place behind the dash.
-    fn from_dash(&self, from: usize, span: YamlSpan) -> YamlSpan {
+    fn starting_at_dash(&self, from: usize, span: YamlSpan) -> YamlSpan {
         let mut at = from;
         let mut rest = self.text.get(from..span.start + 1).unwrap_or_default();
         while let Some(first) = rest.bytes().next() {

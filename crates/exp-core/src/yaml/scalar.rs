@@ -97,13 +97,13 @@ fn unsigned(text: &str) -> &str {
     text.strip_prefix(['+', '-']).unwrap_or(text)
 }
 
-/// Splits off the longest start of `text` whose bytes all satisfy `test`.
-fn span(text: &str, test: impl Fn(u8) -> bool) -> (&str, &str) {
-    text.split_at(text.bytes().position(|byte| !test(byte)).unwrap_or(text.len()))
+/// Splits off the longest start of `text` whose bytes all satisfy `accept`.
+fn span(text: &str, accept: impl Fn(u8) -> bool) -> (&str, &str) {
+    text.split_at(text.bytes().position(|byte| !accept(byte)).unwrap_or(text.len()))
 }
 
-fn all(text: &str, test: impl Fn(u8) -> bool) -> bool {
-    !text.is_empty() && text.bytes().all(test)
+fn all(text: &str, accept: impl Fn(u8) -> bool) -> bool {
+    !text.is_empty() && text.bytes().all(accept)
 }
 
 fn digit_or_underscore(byte: u8) -> bool {
@@ -277,7 +277,7 @@ fn check_date(text: &str) -> Result<(), &'static str> {
     let year: u32 = text.get(..4).and_then(|year| year.parse().ok()).ok_or(WHY)?;
     let (month, rest) = text.get(5..).and_then(one_or_two).ok_or(WHY)?;
     let (day, _) = rest.get(1..).and_then(one_or_two).ok_or(WHY)?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let n_days = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
         4 | 6 | 9 | 11 => 30,

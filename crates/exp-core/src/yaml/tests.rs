@@ -250,13 +250,13 @@ fn a_bomb_of_aliases_is_refused() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for n in 1..10 {
         let alias = format!("*a{}, ", n - 1).repeat(10);
-        text += &format!("a{n}: &a{n} [{alias}]\n");
+        text = format!("{text}a{n}: &a{n} [{alias}]\n");
     }
     let error = parse_yaml(&text).unwrap_err();
     assert!(error.message.contains("too many"), "{error}");
     let deep = format!("a: {}{}\n", "[".repeat(300), "]".repeat(300));
     assert!(parse_yaml(&deep).is_err());
-    let deep: String = (0..300).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+    let deep = (0..300).map(|n| " ".repeat(n) + "a:\n").collect::<String>();
     assert!(parse_yaml(&deep).is_err());
 }
 
