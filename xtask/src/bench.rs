@@ -260,3 +260,22 @@ fn report(rows: &[Row]) {
     }
     println!("\n{OUR_ROUNDS} rounds of exp, {DVC_ROUNDS} of dvc, release build");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_experiments_that_git_finds_sound() -> Result<(), String> {
+        let bench = Bench { place: Place::new("bench")?, exp: PathBuf::from("exp"), dvc: None };
+        bench.crowd("ours", 12)?;
+        let dir = "ours/crowd-12";
+        let refs = bench.place.git(dir, &["for-each-ref", "--format=%(refname)", "refs/exps"])?;
+        assert_eq!(refs.lines().filter(|name| name.split('/').count() == 5).count(), 12);
+        bench.place.git(dir, &["fsck", "--strict", "--no-dangling"])?;
+        let name = refs.lines().nth(11).unwrap_or_default();
+        let params = bench.place.git(dir, &["show", &format!("{name}:params.yaml")])?;
+        assert_eq!(params, "lr: 0.000111\nmodel:\n  depth: 2\n  name: base\n");
+        Ok(())
+    }
+}
