@@ -4,6 +4,7 @@
 //! engine to view. It lists its commands in a constant `COMMANDS`, made with the macro `command!`.
 
 mod config;
+pub(crate) mod init;
 mod remote;
 mod version;
 
@@ -17,7 +18,8 @@ use crate::grammar::Grammar;
 use crate::session::Session;
 
 /// The commands that exist, by family, in the order in which help lists them.
-const FAMILIES: &[&[CommandSpec]] = &[remote::COMMANDS, config::COMMANDS, version::COMMANDS];
+const FAMILIES: &[&[CommandSpec]] =
+    &[init::COMMANDS, remote::COMMANDS, config::COMMANDS, version::COMMANDS];
 
 /// What every handler returns.
 pub(crate) type Outcome = Result<ExitStatus, Failure>;
@@ -143,7 +145,7 @@ fn alias<'w>(grammar: Grammar, path: &str, word: &'w str) -> &'w str {
     match (grammar, path, word) {
         (Grammar::Dvc, "", "experiments") => "exp",
         (Grammar::Dvc, "", "doctor") => "version",
-        (Grammar::Dvc, "", "rm") | (Grammar::Dvc, "exp", "rm") => "remove",
+        (Grammar::Dvc, "" | "exp", "rm") => "remove",
         (Grammar::Dvc, "exp", "ls") => "list",
         (Grammar::Exp, "" | "remote" | "stage", "ls") => "list",
         (Grammar::Exp, "" | "remote", "rm") => "remove",

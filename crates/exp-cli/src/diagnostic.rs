@@ -11,7 +11,7 @@ use std::error::Error as StdError;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use exp_engine::{ConfigError, Error, SettingsError};
+use exp_engine::{ConfigError, Error, InitError, SettingsError};
 
 use crate::commands::CommandSpec;
 use crate::exit::ExitStatus;
@@ -25,6 +25,8 @@ use crate::io::Io;
 pub(crate) enum Failure {
     /// The engine says no.
     Engine(Box<Error>),
+    /// No project can be made.
+    Init(Box<InitError>),
     /// The answer cannot be written. A closed pipe is no error.
     Output(io::Error),
     /// Flags that the parser refuses, and the help of the command.
@@ -40,7 +42,6 @@ pub(crate) enum Failure {
     /// Something that the command refuses by itself, in words that both grammars use; DVC ends with 1.
     Refused(String),
     /// DVC's own words and exit code, where they are not made of an error of the engine.
-    #[expect(dead_code, reason = "for families that are not in the table yet")]
     Dvc { message: String, code: u8 },
 }
 
@@ -66,6 +67,12 @@ impl From<ConfigError> for Failure {
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         Error::Settings(error).into()
+    }
+}
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        Self::Init(Box::new(error))
     }
 }
 
@@ -116,6 +123,7 @@ fn ours(failure: &Failure) -> (String, ExitStatus) {
     let simple = |text: &str, status| (format!("error: {text}\n"), status);
     match failure {
         Failure::Engine(error) => (engine(error), ExitStatus::of(error.kind())),
+        Failure::Init(error) => init(error),
         Failure::Output(err) => {
             simple(&format!("cannot write the answer\n  {err}"), ExitStatus::ENVIRONMENT)
         }
@@ -147,6 +155,24 @@ fn ours(failure: &Failure) -> (String, ExitStatus) {
         }
         Failure::Dvc { message, .. } => simple(message, ExitStatus::ENVIRONMENT),
     }
+}
+
+fn init(error: &InitError) -> (String, ExitStatus) {
+    let (hint, status) = match error {
+        InitError::NoGit { .. } => ("run `git init` first", ExitStatus::NOT_FOUND),
+        InitError::NotAtTop { .. } => {
+            ("run it there, or give `--subdir` for a project of its own here", ExitStatus::USAGE)
+        }
+        InitError::Exists { .. } => {
+            ("give `--force` to replace its settings; its cache stays", ExitStatus::CONFLICT)
+        }
+        _ => ("", ExitStatus::ENVIRONMENT),
+    };
+    let mut text = format!("error: {}\n", chain(error).join("\n  "));
+    if !hint.is_empty() {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    (text, status)
 }
 
 /// Words an error of the engine: message, place in the file, causes, hints.

@@ -416,7 +416,7 @@ impl Config {
                         let value = (!entry.is_secret()).then(|| entry.value.to_string());
                         return Err(ConfigError::BadValue {
                             path,
-                            key: key.clone(),
+                            key: Box::new(key.clone()),
                             value,
                             expected,
                         });
@@ -429,7 +429,11 @@ impl Config {
                 }
                 schema::Found::NoOption => {
                     let nearest = schema::nearest(&key.option, schema::options(&key.section, url));
-                    return Err(ConfigError::UnknownOption { path, key: key.clone(), nearest });
+                    return Err(ConfigError::UnknownOption {
+                        path,
+                        key: Box::new(key.clone()),
+                        nearest,
+                    });
                 }
             }
         }

@@ -16,6 +16,14 @@ pub(super) fn worded(
     };
     match failure {
         Failure::Engine(error) => engine(error, command),
+        Failure::Init(error) => {
+            let message = crate::commands::init::dvc_message(error);
+            (
+                format!("ERROR: failed to initiate DVC - {message}\n"),
+                String::new(),
+                ExitStatus::FAILED,
+            )
+        }
         Failure::Output(err) => {
             (format!("ERROR: unexpected error - {err}\n"), String::new(), ExitStatus::DVC_ERROR)
         }

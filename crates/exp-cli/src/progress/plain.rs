@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use exp_engine::core::{
     Cancel, Event, EventSink, Failure as StageFailure, RestoredFrom, StageEvent, StageId, Warning,
@@ -71,10 +70,10 @@ impl<'w> PlainSink<'w> {
             StageEvent::Verified => self.line(symbols.done, &name, "recorded as it is"),
             StageEvent::Command { line } => self.line(symbols.runs, &name, line),
             StageEvent::Output { bytes, .. } => {
-                let mut state = self.lock();
-                let _ = state.err.write_all(bytes);
+                let mut held = self.lock();
+                let _ = held.err.write_all(bytes);
                 if let Some(last) = bytes.last() {
-                    state.open_line = *last != b'\n';
+                    held.open_line = *last != b'\n';
                 }
             }
             StageEvent::Finished { success: true, took } => {
@@ -161,6 +160,8 @@ pub(crate) fn warning_text(warning: &Warning) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use exp_engine::core::{RelPath, Stream};
 
     use super::*;

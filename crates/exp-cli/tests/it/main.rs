@@ -2,6 +2,7 @@
 
 mod config;
 mod grammar;
+mod init;
 
 use std::collections::BTreeMap;
 use std::error::Error;

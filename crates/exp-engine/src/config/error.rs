@@ -51,7 +51,7 @@ pub enum ConfigError {
         /// The file that has it; `None` when it was asked for.
         path: Option<PathBuf>,
         /// The option.
-        key: ConfigKey,
+        key: Box<ConfigKey>,
         /// The option of that section with the most similar name, if one is similar.
         nearest: Option<String>,
     },
@@ -61,7 +61,7 @@ pub enum ConfigError {
         /// The file that has it; `None` when it was asked for.
         path: Option<PathBuf>,
         /// The option.
-        key: ConfigKey,
+        key: Box<ConfigKey>,
         /// The value as it is written; `None` for a secret.
         value: Option<String>,
         /// What the option takes, as DVC words it: `true or false`, `int`, `one of group`.

@@ -1,6 +1,6 @@
 //! The text of one configuration file: DVC's INI dialect, edited in place.
 //!
-//! The dialect is that of the Python library ConfigObj: `#` starts a comment anywhere outside of quotes, a comma
+//! The dialect is that of the Python library `ConfigObj`: `#` starts a comment anywhere outside of quotes, a comma
 //! outside of quotes makes a list, section names may be quoted inside their brackets, three quotes hold several
 //! lines. What is not changed keeps its bytes; what is new looks as DVC writes it, so that a file written only by
 //! this module is the one that DVC would have written.
@@ -288,12 +288,11 @@ fn section_of(line: &str) -> Result<ConfigSection, SyntaxProblem> {
         return Err(SyntaxProblem::Nested);
     }
     let quote = inner.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let (name, behind) = match quote {
-        Some(quote) => inner[1..].split_once(quote).ok_or(SyntaxProblem::Quotes)?,
-        None => {
-            let end = inner.find(']').ok_or(SyntaxProblem::Brackets)?;
-            (&inner[..end], &inner[end..])
-        }
+    let (name, behind) = if let Some(quote) = quote {
+        inner[1..].split_once(quote).ok_or(SyntaxProblem::Quotes)?
+    } else {
+        let end = inner.find(']').ok_or(SyntaxProblem::Brackets)?;
+        (&inner[..end], &inner[end..])
     };
     let behind = behind.trim_start().strip_prefix(']').ok_or(SyntaxProblem::Brackets)?;
     if !is_nothing(behind) || name.trim().is_empty() {
@@ -313,12 +312,11 @@ fn section_of(line: &str) -> Result<ConfigSection, SyntaxProblem> {
 
 fn option_of(line: &str) -> Result<(String, &str), SyntaxProblem> {
     let quote = line.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let (name, rest) = match quote {
-        Some(quote) => line[1..].split_once(quote).ok_or(SyntaxProblem::Unreadable)?,
-        None => {
-            let end = line.find('=').ok_or(SyntaxProblem::Unreadable)?;
-            (line[..end].trim_end(), &line[end..])
-        }
+    let (name, rest) = if let Some(quote) = quote {
+        line[1..].split_once(quote).ok_or(SyntaxProblem::Unreadable)?
+    } else {
+        let end = line.find('=').ok_or(SyntaxProblem::Unreadable)?;
+        (line[..end].trim_end(), &line[end..])
     };
     let rest = rest.trim_start().strip_prefix('=').ok_or(SyntaxProblem::Unreadable)?;
     if name.is_empty() {
@@ -350,7 +348,7 @@ fn value_of(text: &str) -> Option<ConfigValue> {
         match item {
             Some(item) => items.push(item),
             // Nothing stands between two commas.
-            None if comma.is_some() && !(items.is_empty() && !is_list) => return None,
+            None if comma.is_some() && (is_list || !items.is_empty()) => return None,
             None => {}
         }
         match comma {
@@ -381,7 +379,7 @@ fn written(value: &ConfigValue) -> Result<String, Unquotable> {
     }
 }
 
-/// Quotes a text where the dialect needs it, with the quotes that ConfigObj takes.
+/// Quotes a text where the dialect needs it, with the quotes that `ConfigObj` takes.
 fn quoted(text: &str) -> Result<String, Unquotable> {
     let both = text.contains('"') && text.contains('\'');
     if both || text.contains('\n') {
