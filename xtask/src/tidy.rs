@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<(), String> {
         problems.extend(
             check(&path, &text).into_iter().map(|(line, what)| format!("{path}:{line}: {what}")),
         );
-        if path.ends_with("tests/it/main.rs") {
+        if path.ends_with("tests/it/main.rs") || path == "tests/e2e/main.rs" {
             problems.extend(undeclared(&full, &text)?.into_iter().map(|name| {
                 format!("{path}:1: `{name}.rs` is not declared and never runs: add `mod {name};`")
             }));
@@ -107,7 +107,7 @@ fn is_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// Files beside `tests/it/main.rs` that it does not declare.
+/// Files beside the `main.rs` of a test binary that it does not declare.
 fn undeclared(main: &Path, text: &str) -> Result<Vec<String>, String> {
     let dir = main.parent().unwrap_or(main);
     let entries =
