@@ -89,7 +89,7 @@ impl PipelineFile {
             let at = broken.path();
             let span = locate(text, &at);
             let (line, column) = (span.line, span.column);
-            PipelineError { file: file.clone(), line, column, at, fault: Box::new(broken.fault) }
+            PipelineError { file: file.clone(), line, column, at, fault: broken.fault }
         };
         let value = parse_yaml(text).map_err(|error| {
             let conflict = crate::lock::has_conflict_markers(text);
@@ -98,10 +98,10 @@ impl PipelineFile {
                 line: conflict.unwrap_or(error.line),
                 column: if conflict.is_some() { 1 } else { error.column },
                 at: Vec::new(),
-                fault: Box::new(match conflict {
+                fault: match conflict {
                     Some(_) => PipelineFault::Conflict,
                     None => PipelineFault::Syntax { message: error.message },
-                }),
+                },
             }
         })?;
         schema::check(&value).map_err(fail)?;

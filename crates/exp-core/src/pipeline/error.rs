@@ -17,13 +17,13 @@ pub struct PipelineError {
     /// The way to the place, from the outside in: keys, and numbers of list items. Empty for broken YAML.
     pub at: Vec<String>,
     /// What is wrong.
-    pub fault: Box<PipelineFault>,
+    pub fault: PipelineFault,
 }
 
 impl PipelineError {
     /// Returns the key that was probably meant, when the error is an unknown one.
     pub fn did_you_mean(&self) -> Option<&str> {
-        match &*self.fault {
+        match &self.fault {
             PipelineFault::UnknownKey { did_you_mean, .. } => did_you_mean.as_deref(),
             _ => None,
         }
@@ -110,9 +110,9 @@ pub enum PipelineFault {
         /// The key.
         key: String,
         /// The source read later.
-        new: String,
+        new: Box<str>,
         /// The source read before.
-        old: String,
+        old: Box<str>,
     },
     /// A file of `vars` that does not exist.
     #[error("`{file}` does not exist")]

@@ -142,8 +142,8 @@ impl<'v> Context<'v> {
     fn merge(&mut self, new: &Table, name: &str) -> Result<(), Broken> {
         let mut names = self.locals.iter().map(|(key, ..)| *key);
         if let Some(key) = names.find(|key| new.contains_key(*key)) {
-            let (key, new) = (key.to_owned(), name.to_owned());
-            return Err(PipelineFault::Redefined { key, new, old: "foreach".to_owned() }.into());
+            let (key, new) = (key.to_owned(), name.into());
+            return Err(PipelineFault::Redefined { key, new, old: "foreach".into() }.into());
         }
         let mut path = Vec::new();
         if merge_tables(&mut self.values, new, &mut path).is_some() {
@@ -155,8 +155,8 @@ impl<'v> Context<'v> {
             let first = key.parts().first()?;
             Some(self.inline.iter().find(|(name, _)| name == first)?.1.clone())
         });
-        let (key, new) = (key.to_string(), name.to_owned());
-        Err(PipelineFault::Redefined { key, new, old: old.unwrap_or_default() }.into())
+        let (key, new) = (key.to_string(), name.into());
+        Err(PipelineFault::Redefined { key, new, old: old.unwrap_or_default().into() }.into())
     }
 
     /// Replaces `${…}` in all texts and keys of `value`, which stands below `key` of its stage; without a key, whole

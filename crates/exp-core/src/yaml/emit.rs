@@ -152,11 +152,14 @@ impl Emitter {
     /// Words are written one by one; one that does not fit begins a line, which leaves the space before it behind.
     fn plain(&mut self, text: &str, indent: usize, role: Role) {
         let mut rest = text;
+        let mut n_spaces = 0;
         while !rest.is_empty() {
             let (word, tail) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
             let length = word.chars().count();
-            // ruamel folds keys too, and writes what nobody can read: here a key stays on its line.
-            if self.column + length > WIDTH && self.column > indent && role == Role::Value {
+            // ruamel also folds keys, which nobody can read then, and behind several spaces, of which one is
+            // left when it is read. Neither is done here.
+            let may_fold = role == Role::Value && n_spaces <= 1;
+            if self.column + length > WIDTH && self.column > indent && may_fold {
                 self.line(indent);
             }
             self.write(word);
@@ -167,6 +170,7 @@ impl Emitter {
             } else {
                 self.write(spaces);
             }
+            n_spaces = spaces.len();
             rest = after;
         }
     }
