@@ -29,7 +29,11 @@ impl FileError {
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(FileError::at("read", path)(error)),
     }
 }
@@ -54,7 +58,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         fs::rename(&temporary, &target)
     })();
     if result.is_err() {
-        drop(fs::remove_file(&temporary));
+        fs::remove_file(&temporary).ok();
     }
     result.map_err(FileError::at("write", path))
 }
@@ -62,7 +66,9 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// Removes a file; one that is not there is no error.
 pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::at("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::at("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -70,7 +76,9 @@ pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
 /// Removes a file, a symbolic link or a whole directory; what is not there is no error.
 pub(crate) fn remove_all(path: &Path) -> Result<(), FileError> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path).map_err(FileError::at("remove", path)),
+        Ok(metadata) if metadata.is_dir() => {
+            fs::remove_dir_all(path).map_err(FileError::at("remove", path))
+        }
         Ok(_) => remove(path),
         Err(_) => Ok(()),
     }

@@ -35,8 +35,10 @@ pub(crate) fn add(text: &str, name: &str) -> String {
 /// Returns `text` without the entry for `name`; `None` when nothing is left and the file should go.
 pub(crate) fn remove(text: &str, name: &str) -> Option<String> {
     let line = entry(name);
-    let kept: String =
-        text.split_inclusive('\n').filter(|existing| existing.trim_end_matches(['\r', '\n']) != line).collect();
+    let kept: String = text
+        .split_inclusive('\n')
+        .filter(|existing| existing.trim_end_matches(['\r', '\n']) != line)
+        .collect();
     (!kept.trim().is_empty()).then_some(kept)
 }
 

@@ -108,7 +108,9 @@ impl ShellExecutor {
         self.write_log(format!("> {line}\n").as_bytes());
         let mut child = match self.spawn(stage, line) {
             Ok(child) => child,
-            Err(error) => return Exit::NotStarted { line: line.to_owned(), why: error.to_string() },
+            Err(error) => {
+                return Exit::NotStarted { line: line.to_owned(), why: error.to_string() };
+            }
         };
         let group = child.id();
         self.watch(Some(group));
@@ -127,13 +129,21 @@ impl ShellExecutor {
             Followed::Exited(status) if status.success() => Exit::Success,
             Followed::Exited(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => Exit::Code { code, line: line.to_owned() },
-                (None, signal) => Exit::Signal { signal: signal.unwrap_or(0), line: line.to_owned() },
+                (None, signal) => {
+                    Exit::Signal { signal: signal.unwrap_or(0), line: line.to_owned() }
+                }
             },
         }
     }
 
     /// Hands output on until the command has ended, and ends it when that is asked for.
-    fn follow(&self, ctx: &Ctx<'_>, stage: &Stage, messages: &Receiver<Message>, mut pipes: Pipes) -> Followed {
+    fn follow(
+        &self,
+        ctx: &Ctx<'_>,
+        stage: &Stage,
+        messages: &Receiver<Message>,
+        mut pipes: Pipes,
+    ) -> Followed {
         let mut exited: Option<(Result<ExitStatus, String>, Instant)> = None;
         let mut stopping: Option<Instant> = None;
         loop {
@@ -226,7 +236,11 @@ enum Message {
     Exited(std::io::Result<ExitStatus>),
 }
 
-fn read_pipe(mut pipe: impl Read + Send + 'static, stream: Stream, sender: Sender<Message>) -> thread::JoinHandle<()> {
+fn read_pipe(
+    mut pipe: impl Read + Send + 'static,
+    stream: Stream,
+    sender: Sender<Message>,
+) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         let mut buffer = vec![0; 32 * 1024];
         while let Ok(read @ 1..) = pipe.read(&mut buffer) {
@@ -241,6 +255,6 @@ fn read_pipe(mut pipe: impl Read + Send + 'static, stream: Stream, sender: Sende
 /// Sends `signal` to the process group `group`; a group that is gone is no error.
 pub(crate) fn signal_group(group: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw) {
-        drop(kill_process_group(pid, signal));
+        kill_process_group(pid, signal).ok();
     }
 }

@@ -29,11 +29,16 @@ impl Reader {
             if old == new {
                 continue;
             }
-            let mut names: BTreeMap<Vec<u8>, (Option<EntryKind>, Option<EntryKind>)> = BTreeMap::new();
-            for entry in old.map(|id| self.tree(id).entries()).transpose()?.iter().flat_map(|e| e.iter()) {
+            let mut names: BTreeMap<Vec<u8>, (Option<EntryKind>, Option<EntryKind>)> =
+                BTreeMap::new();
+            for entry in
+                old.map(|id| self.tree(id).entries()).transpose()?.iter().flat_map(|e| e.iter())
+            {
                 names.entry(entry.name.clone()).or_default().0 = Some(entry.kind);
             }
-            for entry in new.map(|id| self.tree(id).entries()).transpose()?.iter().flat_map(|e| e.iter()) {
+            for entry in
+                new.map(|id| self.tree(id).entries()).transpose()?.iter().flat_map(|e| e.iter())
+            {
                 names.entry(entry.name.clone()).or_default().1 = Some(entry.kind);
             }
             for (name, (old, new)) in names {

@@ -33,6 +33,11 @@ impl ExpName {
         }
     }
 
+    /// Takes lower-case words, hyphens and digits, which are always valid.
+    pub(crate) fn generated(text: String) -> Self {
+        Self(text)
+    }
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0

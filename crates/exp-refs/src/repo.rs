@@ -9,6 +9,7 @@ mod durable;
 mod fate;
 mod files;
 mod ignore;
+mod index;
 mod open;
 mod read;
 mod refs;

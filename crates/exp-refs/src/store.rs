@@ -142,7 +142,7 @@ impl ExperimentStore {
     ) -> Result<Experiment, EditError> {
         let mut draft = draft.clone();
         let mut add = |path: &str, bytes: Vec<u8>| {
-            let path = path.parse::<TreePath>().expect("the paths of records are valid");
+            let path = TreePath::listed(path.as_bytes());
             let content = Content::Bytes(bytes);
             draft
                 .changes
@@ -232,7 +232,13 @@ impl ExperimentStore {
             .filter(|experiment| experiment.baseline == baseline)
             .map(|experiment| experiment.name)
             .collect();
-        Ok(Names::new(seed).find(|name| !taken.contains(name)).expect("names never end"))
+        let mut names = Names::new(seed);
+        loop {
+            let name = names.draw_name();
+            if !taken.contains(&name) {
+                return Ok(name);
+            }
+        }
     }
 
     fn publish(

@@ -200,7 +200,7 @@ impl GitCli {
                 Some(here) if here == *commit => report.up_to_date.push(name.clone()),
                 Some(_) if on_diverged == OnDiverged::Keep => report.diverged.push(name.clone()),
                 _ => {
-                    specs.push_str(&format!("+{name}:{name}\n"));
+                    specs.extend(["+", name.as_str(), ":", name.as_str(), "\n"]);
                     report.updated.push(name.clone());
                 }
             }
@@ -232,7 +232,8 @@ impl GitCli {
     ) -> Result<TransferReport, TransportError> {
         let mut report = TransferReport::default();
         for some in specs.chunks(REFS_AT_ONCE) {
-            let mut args = vec!["push", "--porcelain", "--no-verify", "--no-follow-tags", "--", remote];
+            let mut args =
+                vec!["push", "--porcelain", "--no-verify", "--no-follow-tags", "--", remote];
             args.extend(some.iter().map(String::as_str));
             let ran = self.run(ctx, remote, &args, "")?;
             let rejected = read_push(&ran.stdout, &mut report);
@@ -326,9 +327,15 @@ fn read_push(stdout: &str, report: &mut TransferReport) -> usize {
         let Ok(name) = RefName::new(to) else { continue };
         match flag {
             "=" => report.up_to_date.push(name),
-            "!" if ["non-fast-forward", "fetch first", "already exists", "needs force", "stale info"]
-                .iter()
-                .any(|reason| summary.contains(reason)) =>
+            "!" if [
+                "non-fast-forward",
+                "fetch first",
+                "already exists",
+                "needs force",
+                "stale info",
+            ]
+            .iter()
+            .any(|reason| summary.contains(reason)) =>
             {
                 report.diverged.push(name);
             }
@@ -373,7 +380,8 @@ fn explain(action: &'static str, remote: &str, ran: &Ran) -> TransportError {
         "early eof",
     ]) {
         TransportError::Network { remote, stderr }
-    } else if says(&["does not appear to be a git repository", "repository not found", "not found"]) {
+    } else if says(&["does not appear to be a git repository", "repository not found", "not found"])
+    {
         TransportError::Missing { remote, stderr }
     } else {
         TransportError::Failed { action, remote, status: ran.status.to_string(), stderr }

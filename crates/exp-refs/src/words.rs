@@ -21,13 +21,23 @@ impl Names {
         Self { state: seed, drawn: 0 }
     }
 
-    /// SplitMix64, by Sebastiano Vigna.
+    /// The generator `SplitMix64`, by Sebastiano Vigna.
     fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// Returns the next name; there always is one.
+    pub(crate) fn draw_name(&mut self) -> ExpName {
+        let mut text = format!("{}-{}", self.word(ADJECTIVES), self.word(NOUNS));
+        self.drawn += 1;
+        if self.drawn > PLAIN_DRAWS {
+            text = format!("{text}-{}", self.drawn);
+        }
+        ExpName::generated(text)
     }
 
     fn word(&mut self, words: &'static str) -> &'static str {
@@ -42,12 +52,7 @@ impl Iterator for Names {
     type Item = ExpName;
 
     fn next(&mut self) -> Option<ExpName> {
-        let mut text = format!("{}-{}", self.word(ADJECTIVES), self.word(NOUNS));
-        self.drawn += 1;
-        if self.drawn > PLAIN_DRAWS {
-            text.push_str(&format!("-{}", self.drawn));
-        }
-        Some(ExpName::new(&text).expect("words, hyphens and digits are a valid name"))
+        Some(self.draw_name())
     }
 }
 

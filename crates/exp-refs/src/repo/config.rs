@@ -59,7 +59,7 @@ impl Files {
         };
         let conditional = file::includes::conditional::Context {
             git_dir: Some(git_dir),
-            branch_name: branch.as_ref().map(|name| name.as_ref()),
+            branch_name: branch.as_ref().map(AsRef::as_ref),
         };
         let options = file::init::Options {
             includes: file::includes::Options::follow(interpolate, conditional),

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gix::traverse::commit::simple::CommitTimeOrder;
+
 use super::{Git, failed, raw};
 use crate::error::GitError;
 use crate::id::CommitId;
@@ -40,7 +42,7 @@ impl Git {
         tips.extend(self.list_refs("refs/remotes/")?.into_iter().map(|found| found.commit));
         let walk = repo
             .rev_walk(tips.into_iter().map(gix::ObjectId::from))
-            .sorting(gix::revision::walk::Sorting::ByCommitTime(Default::default()))
+            .sorting(gix::revision::walk::Sorting::ByCommitTime(CommitTimeOrder::default()))
             .all()
             .map_err(failed("walk the history"))?;
         let mut seen = Vec::new();

@@ -107,11 +107,10 @@ impl WorkFiles {
     pub fn matches(&mut self, path: &TreePath, kind: EntryKind) -> Result<bool, FileError> {
         let Some(blob) = kind.blob() else { return Ok(false) };
         let found = match (self.clean(path)?, kind) {
-            (Some(Stored::File { bytes, executable: found }), EntryKind::File { executable, .. })
-                if found == executable =>
-            {
-                bytes
-            }
+            (
+                Some(Stored::File { bytes, executable: found }),
+                EntryKind::File { executable, .. },
+            ) if found == executable => bytes,
             (Some(Stored::Link { target }), EntryKind::Link { .. }) => target,
             _ => return Ok(false),
         };

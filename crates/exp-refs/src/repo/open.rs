@@ -60,12 +60,11 @@ impl OpenOptions {
             }
             options = options.with(Trust::Full).filter_config_section(|_| true);
         }
-        let path = match &work_tree {
-            Some(work_tree) => absolute(work_tree).map_err(|error| corrupt(error.into()))?,
-            None => {
-                options = options.open_path_as_is(true);
-                git_dir
-            }
+        let path = if let Some(work_tree) = &work_tree {
+            absolute(work_tree).map_err(|error| corrupt(error.into()))?
+        } else {
+            options = options.open_path_as_is(true);
+            git_dir
         };
         let mut repo: gix::Repository = gix::ThreadSafeRepository::open_opts(path, options)
             .map_err(|e| corrupt(boxed(e)))?

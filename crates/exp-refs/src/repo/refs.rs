@@ -176,7 +176,11 @@ fn edit(change: &RefChange, message: &str) -> Result<RefEdit, GitError> {
     let target = |id: CommitId| Target::Object(oid(id.0));
     let change = match change.new {
         Some(new) => Change::Update {
-            log: LogChange { mode: RefLog::AndReference, force_create_reflog: false, message: message.into() },
+            log: LogChange {
+                mode: RefLog::AndReference,
+                force_create_reflog: false,
+                message: message.into(),
+            },
             expected: match change.expected {
                 Expected::Any => PreviousValue::Any,
                 Expected::Missing => PreviousValue::MustNotExist,

@@ -172,7 +172,8 @@ fn unstaged(entry: &mut StatusEntry, item: &WorktreeItem) {
             entry.unstaged = match status {
                 EntryStatus::Conflict { .. } => Some(FileChange::Unmerged),
                 EntryStatus::Change(Change::Removed) => Some(FileChange::Deleted),
-                EntryStatus::Change(Change::SubmoduleModification(_)) | EntryStatus::NeedsUpdate(_) => None,
+                EntryStatus::Change(Change::SubmoduleModification(_))
+                | EntryStatus::NeedsUpdate(_) => None,
                 EntryStatus::Change(_) => Some(FileChange::Modified),
                 EntryStatus::IntentToAdd => Some(FileChange::Added),
             };

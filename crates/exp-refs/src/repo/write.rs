@@ -46,6 +46,14 @@ pub struct TreeChange {
     pub edit: TreeEdit,
 }
 
+impl TreeChange {
+    /// Returns the change that makes `path` a file with these bytes, not executable.
+    pub fn file(path: TreePath, bytes: &[u8]) -> Self {
+        let content = Content::Bytes(bytes.to_vec());
+        Self { path, edit: TreeEdit::Write { content, executable: false } }
+    }
+}
+
 /// What happens to one path of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeEdit {

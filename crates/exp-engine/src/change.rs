@@ -1,0 +1,316 @@
+//! Changing the workspace and refs so that it can be taken back, whatever happens in between.
+//!
+//! A [`Changes`] is opened before the first change, told of each path before it is touched, and finished after the last
+//! one. Until then it lies as a journal in `.dvc/tmp/exp/ops/`, where the next command finds it if this process dies.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use exp_cache::{NoFilter, Relink};
+use exp_core::{Algorithm, Artifact, Ctx, ObjectId, RelPath};
+use exp_refs::{CommitId, RefName};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::files::{self, FileError};
+use crate::operation::{FileChange, FileState, Operation, OperationKind, RefMove};
+use crate::oplog;
+use crate::process::Owner;
+use crate::project::Project;
+
+/// A larger file without a better place goes to the store instead of into a Git blob.
+const LARGE: u64 = 1 << 20;
+
+/// An operation under way.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    project: Project,
+    journal: Journal,
+    path: PathBuf,
+    touched: HashSet<RelPath>,
+    is_noted: bool,
+}
+
+/// An operation under way, as it lies on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Journal {
+    /// The process that is at work.
+    pub owner: Owner,
+    /// The run that is under way, when it is one.
+    pub run: Option<RunJournal>,
+    /// What was changed so far: states before, none after.
+    pub operation: Operation,
+}
+
+/// What is needed to record a run whose process died.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunJournal {
+    /// The name that the experiment would have got.
+    pub name: String,
+    /// The commit that it started from.
+    pub baseline: String,
+    /// Where its files are, when not in the workspace.
+    pub work_tree: Option<PathBuf>,
+    /// When it began, in seconds since the epoch.
+    pub started: i64,
+    /// The changes of parameters that it was asked for.
+    pub overrides: Vec<String>,
+    /// The stages that are to run, those that ended well excepted, by address.
+    pub unfinished: Vec<String>,
+    /// The stages whose outputs were cleared away because their commands were about to run, by address.
+    pub begun: Vec<String>,
+    /// The file with the output of the commands.
+    pub log: PathBuf,
+}
+
+/// Where the content of a path is kept while it may have to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Text that people write: a Git blob.
+    Text,
+    /// Outputs: the store.
+    Data,
+}
+
+impl Changes {
+    /// Begins an operation; the journal exists from the first touched path on.
+    pub(crate) fn begin(project: &Project, kind: OperationKind, subject: &str) -> Self {
+        let at = project.now().seconds;
+        let owner = Owner::this_process();
+        let path = project.scratch().join("ops").join(format!("{}.json", owner.unique()));
+        let operation = Operation::new(kind, subject, at);
+        let journal = Journal { owner, run: None, operation };
+        Self { project: project.clone(), journal, path, touched: HashSet::new(), is_noted: true }
+    }
+
+    /// Changes files that are nobody's work, such as those of a private work tree: nothing is kept for undoing.
+    pub(crate) fn unnoted(project: &Project) -> Self {
+        Self { is_noted: false, ..Self::begin(project, OperationKind::Run, "") }
+    }
+
+    /// Says that the operation takes another one back.
+    pub(crate) fn undoes(&mut self, commit: CommitId) {
+        self.journal.operation.undoes = Some(commit.to_string());
+    }
+
+    /// Notes what the paths hold, before they are changed. A path is noted once, whatever comes later.
+    pub(crate) fn touch<'p>(
+        &mut self,
+        ctx: &Ctx<'_>,
+        paths: impl IntoIterator<Item = (&'p RelPath, Keep)>,
+    ) -> Result<(), Error> {
+        let mut new = false;
+        for (path, keep) in paths {
+            if self.touched.insert(path.clone()) && self.is_noted {
+                let before = capture(&self.project, ctx, path, keep)?;
+                let path = path.as_str().to_owned();
+                self.journal.operation.files.push(FileChange { path, before, after: None });
+                new = true;
+            }
+        }
+        if new { self.save() } else { Ok(()) }
+    }
+
+    /// Notes a path and replaces its content.
+    pub(crate) fn write(
+        &mut self,
+        ctx: &Ctx<'_>,
+        path: &RelPath,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        self.touch(ctx, [(path, Keep::Text)])?;
+        Ok(files::write(&path.under(self.project.root()), bytes)?)
+    }
+
+    /// Notes that a ref moved.
+    pub(crate) fn moved_ref(
+        &mut self,
+        name: &RefName,
+        before: Option<CommitId>,
+        after: Option<CommitId>,
+    ) {
+        self.journal.operation.refs.push(RefMove {
+            name: name.as_str().to_owned(),
+            before: before.map(|id| id.to_string()),
+            after: after.map(|id| id.to_string()),
+        });
+    }
+
+    /// Notes the run that is under way.
+    pub(crate) fn set_run(&mut self, run: RunJournal) -> Result<(), Error> {
+        self.journal.run = Some(run);
+        self.save()
+    }
+
+    /// Changes what is noted of the run that is under way.
+    pub(crate) fn update_run(&mut self, update: impl FnOnce(&mut RunJournal)) -> Result<(), Error> {
+        if let Some(run) = &mut self.journal.run {
+            update(run);
+        }
+        self.save()
+    }
+
+    /// Returns the file of the journal, for who notes the process group in it.
+    pub(crate) fn journal_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the paths noted so far.
+    pub(crate) fn touched(&self) -> &HashSet<RelPath> {
+        &self.touched
+    }
+
+    /// Ends the operation: notes what the paths hold now and appends it to the log, unless nothing changed.
+    ///
+    /// Returns the commit of the operation.
+    pub(crate) fn finish(mut self, ctx: &Ctx<'_>) -> Result<Option<CommitId>, Error> {
+        let logged = finish(&self.project, ctx, &mut self.journal.operation)?;
+        files::remove(&self.path)?;
+        Ok(logged)
+    }
+
+    /// Forgets the operation, of which nothing was done.
+    pub(crate) fn discard(self) -> Result<(), Error> {
+        Ok(files::remove(&self.path)?)
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        if !self.is_noted {
+            return Ok(());
+        }
+        save_journal(&self.path, &self.journal)
+    }
+}
+
+/// Completes an operation with what its paths hold now and appends it to the log.
+pub(crate) fn finish(
+    project: &Project,
+    ctx: &Ctx<'_>,
+    operation: &mut Operation,
+) -> Result<Option<CommitId>, Error> {
+    for file in &mut operation.files {
+        let path = RelPath::new(&file.path)?;
+        let keep = match file.before {
+            Some(FileState::Data { .. }) => Keep::Data,
+            _ if is_output(project, &path) => Keep::Data,
+            _ => Keep::Text,
+        };
+        file.after = capture(project, ctx, &path, keep)?;
+    }
+    operation.files.retain(|file| file.before != file.after);
+    if operation.is_empty() {
+        return Ok(None);
+    }
+    oplog::append(project.git(), operation, project.now()).map(Some)
+}
+
+/// Writes a journal in one step. It need not survive a power cut: then the process is gone as well as its changes.
+pub(crate) fn save_journal(path: &Path, journal: &Journal) -> Result<(), Error> {
+    let text = serde_json::to_vec(journal)
+        .map_err(|source| Error::Corrupt { what: "a journal".to_owned(), source: source.into() })?;
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(FileError::at("create", parent))?;
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, text).map_err(FileError::at("write", &temporary))?;
+    fs::rename(&temporary, path).map_err(FileError::at("write", path))?;
+    Ok(())
+}
+
+/// Returns what a path holds, and keeps a copy of it where it cannot get lost.
+pub(crate) fn capture(
+    project: &Project,
+    ctx: &Ctx<'_>,
+    path: &RelPath,
+    keep: Keep,
+) -> Result<Option<FileState>, Error> {
+    let full = path.under(project.root());
+    let Ok(metadata) = fs::symlink_metadata(&full) else { return Ok(None) };
+    if metadata.is_symlink() {
+        let target = fs::read_link(&full).map_err(FileError::at("read", &full))?;
+        if !target.starts_with(project.cache().root()) {
+            return Ok(Some(FileState::Link { target: target.to_string_lossy().into_owned() }));
+        }
+    } else if metadata.is_file() && (keep == Keep::Text && metadata.len() <= LARGE) {
+        let bytes = fs::read(&full).map_err(FileError::at("read", &full))?;
+        let id = project.git().write_blob(&bytes)?.to_string();
+        return Ok(Some(FileState::Blob { id, exec: metadata.permissions().mode() & 0o100 != 0 }));
+    }
+    let Some(artifact) = project.cache().digest(ctx, &full, &NoFilter)? else { return Ok(None) };
+    if !project.cache().has_all(&artifact)? {
+        project.cache().add(ctx, &full, &NoFilter, Relink::No)?;
+    }
+    Ok(Some(FileState::Data {
+        algorithm: artifact.id.digest.algorithm().name().to_owned(),
+        oid: artifact.id.to_string(),
+        exec: artifact.is_exec,
+    }))
+}
+
+/// Puts back what a path held.
+pub(crate) fn restore(
+    project: &Project,
+    ctx: &Ctx<'_>,
+    path: &RelPath,
+    state: Option<&FileState>,
+) -> Result<(), Error> {
+    let full = path.under(project.root());
+    match state {
+        None => Ok(files::remove_all(&full)?),
+        Some(FileState::Link { target }) => {
+            files::remove_all(&full)?;
+            std::os::unix::fs::symlink(target, &full).map_err(FileError::at("link", &full))?;
+            Ok(())
+        }
+        Some(FileState::Blob { id, exec }) => {
+            let bytes = oplog::blob(project.git(), id)?;
+            // A link of the store must not be written through.
+            if fs::symlink_metadata(&full)
+                .is_ok_and(|found| !found.is_file() || found.permissions().readonly())
+            {
+                files::remove_all(&full)?;
+            }
+            files::write(&full, &bytes)?;
+            set_exec(&full, *exec)
+        }
+        Some(state @ FileState::Data { .. }) => {
+            let artifact = artifact(state)?;
+            let plan = project.cache().plan_checkout(ctx, Some(&artifact), &full, &NoFilter)?;
+            project.cache().checkout(ctx, plan)?;
+            Ok(())
+        }
+    }
+}
+
+/// Returns what is stored of a path that held data.
+pub(crate) fn artifact(state: &FileState) -> Result<Artifact, Error> {
+    let corrupt = |source| Error::Corrupt { what: "an operation".to_owned(), source };
+    let FileState::Data { algorithm, oid, exec } = state else {
+        return Err(corrupt("a file is taken for data".into()));
+    };
+    let algorithm: Algorithm = algorithm.parse().map_err(|error| corrupt(Box::new(error)))?;
+    let id = ObjectId::parse(algorithm, oid).map_err(|error| corrupt(Box::new(error)))?;
+    Ok(Artifact { id, size: None, n_files: None, is_exec: *exec })
+}
+
+fn set_exec(path: &Path, exec: bool) -> Result<(), Error> {
+    let metadata = fs::metadata(path).map_err(FileError::at("look at", path))?;
+    let mode = metadata.permissions().mode();
+    let wanted = if exec { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
+    if wanted != mode {
+        fs::set_permissions(path, fs::Permissions::from_mode(wanted))
+            .map_err(FileError::at("change", path))?;
+    }
+    Ok(())
+}
+
+/// Returns whether a path that did not exist before is an output: a directory, or something Git does not look at.
+fn is_output(project: &Project, path: &RelPath) -> bool {
+    path.under(project.root()).is_dir()
+        || project
+            .git_path(path)
+            .is_ok_and(|path| project.git().is_ignored(&path, false).unwrap_or(false))
+}

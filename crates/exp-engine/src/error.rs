@@ -1,0 +1,277 @@
+//! What can go wrong with a project, as facts. Frontends match on the variants to find words and hints.
+
+use std::error::Error as StdError;
+use std::path::PathBuf;
+
+use exp_cache::CacheError;
+use exp_core::{
+    Cancelled, ExecuteError, GraphError, LockError, PathError, PipelineError, PortError, RelPath,
+    SelectError,
+};
+use exp_params::{ApplyError, ParseError};
+use exp_refs::{
+    CommitError, EditError, FindError, GitError, InvalidName, OpenError, ReadRecordError,
+    RevisionError, UpdateError, WorktreeError,
+};
+
+use crate::config::{ConfigError, SettingsError};
+use crate::files::FileError;
+use crate::source::SourceError;
+
+/// Why something with a project did not work.
+///
+/// The message says what and where; what to do about it is the frontend's to say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no `.dvc` directory here or above.
+    #[error("`{}` is not inside a project", dir.display())]
+    NotInProject {
+        /// Where the search began.
+        dir: PathBuf,
+    },
+    /// The Git repository cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The repository has no commit, so there is nothing that an experiment could start from.
+    #[error("the Git repository has no commit yet")]
+    NoCommit,
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The settings in `.dvc/exp.toml` are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A file of the workspace cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The changes of the work tree cannot be collected.
+    #[error(transparent)]
+    Worktree(#[from] WorktreeError),
+    /// A file that Git keeps cannot be written as it is there.
+    #[error(transparent)]
+    WorkFile(#[from] exp_refs::FileError),
+    /// A commit cannot be made, for instance because nobody said who makes it.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A ref cannot be changed.
+    #[error(transparent)]
+    Update(#[from] UpdateError),
+    /// A revision does not exist.
+    #[error(transparent)]
+    Revision(#[from] RevisionError),
+    /// A name that Git refuses.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// An experiment is not found.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// An experiment cannot be saved, renamed or removed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// The record of a run cannot be read.
+    #[error(transparent)]
+    Record(#[from] ReadRecordError),
+    /// The store failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A path leads out of the project.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A `dvc.yaml` is wrong.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// A `dvc.lock` or a `.dvc` file is wrong.
+    #[error("`{file}` is not valid")]
+    Recorded {
+        /// The file.
+        file: RelPath,
+        /// What is wrong with it.
+        source: LockError,
+    },
+    /// The stages do not fit together.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A target does not exist.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// A parameter or metric file is wrong.
+    #[error("`{file}` is not valid")]
+    Values {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// A parameter cannot be changed as asked.
+    #[error("cannot change `{file}`")]
+    Apply {
+        /// The file.
+        file: String,
+        /// Why not.
+        source: ApplyError,
+    },
+    /// Stages cannot be run at all.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// Something outside the pipeline failed while stages were planned or run.
+    #[error(transparent)]
+    Port(PortError),
+    /// An output is tracked by Git, so the store must not take it.
+    #[error("output `{path}` is already tracked by Git")]
+    TrackedByGit {
+        /// The output, relative to the root.
+        path: RelPath,
+    },
+    /// Another process is at work.
+    #[error("{what} is in use by another process")]
+    Busy {
+        /// What it holds.
+        what: String,
+    },
+    /// Something of ours that cannot be read.
+    #[error("{what} is damaged")]
+    Corrupt {
+        /// What it is.
+        what: String,
+        /// Why it cannot be read.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// Something of ours that a newer version wrote.
+    #[error("{what} was written by a newer version")]
+    Newer {
+        /// What it is.
+        what: String,
+    },
+    /// Unsaved work would be lost.
+    #[error("{} would be lost", counted(paths.len()))]
+    Unsaved {
+        /// The files, relative to the root.
+        paths: Vec<RelPath>,
+    },
+    /// Data is neither in the store nor in the workspace.
+    #[error("{} not in the store", counted(paths.len()))]
+    MissingData {
+        /// The outputs, relative to the root.
+        paths: Vec<RelPath>,
+    },
+    /// A dependency or output that is at a place which cannot be read.
+    #[error("`{location}` is at a place that cannot be read")]
+    UnsupportedLocation {
+        /// The place.
+        location: String,
+    },
+    /// A parameter file that is to be changed does not exist.
+    #[error("parameter file `{file}` does not exist")]
+    NoParamFile {
+        /// The file.
+        file: RelPath,
+    },
+    /// A file that is to be changed is not UTF-8.
+    #[error("`{file}` is not UTF-8")]
+    NotText {
+        /// The file.
+        file: RelPath,
+    },
+    /// The work was asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// What kind of failure it is: enough to choose an exit code or to decide whether to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something was asked for that cannot be.
+    Usage,
+    /// Configuration or pipeline files are wrong.
+    Config,
+    /// Something named does not exist.
+    NotFound,
+    /// Something is in the way: unsaved work, a taken name, another process.
+    Conflict,
+    /// Something stored is damaged.
+    Corrupt,
+    /// The machine: files, permissions, Git, space.
+    Environment,
+    /// The work was asked to stop.
+    Cancelled,
+}
+
+impl Error {
+    /// Returns what kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Name(_)
+            | Self::Apply { .. }
+            | Self::Path(_)
+            | Self::UnsupportedLocation { .. }
+            | Self::NotText { .. } => ErrorKind::Usage,
+            Self::Config(_)
+            | Self::Settings(_)
+            | Self::Pipeline(_)
+            | Self::Graph(_)
+            | Self::Recorded { .. }
+            | Self::Values { .. }
+            | Self::TrackedByGit { .. } => ErrorKind::Config,
+            Self::NotInProject { .. }
+            | Self::NoCommit
+            | Self::Open(_)
+            | Self::Find(FindError::NotFound { .. })
+            | Self::Revision(_)
+            | Self::Select(_)
+            | Self::NoParamFile { .. }
+            | Self::MissingData { .. } => ErrorKind::NotFound,
+            Self::Find(FindError::Ambiguous { .. })
+            | Self::Edit(EditError::Exists { .. } | EditError::Raced { .. })
+            | Self::Update(UpdateError::Raced { .. })
+            | Self::Busy { .. }
+            | Self::Unsaved { .. } => ErrorKind::Conflict,
+            Self::Cache(CacheError::Corrupt { .. })
+            | Self::Corrupt { .. }
+            | Self::Newer { .. }
+            | Self::Record(_) => ErrorKind::Corrupt,
+            Self::Cache(CacheError::Cancelled(_)) | Self::Cancelled(_) => ErrorKind::Cancelled,
+            _ => ErrorKind::Environment,
+        }
+    }
+}
+
+impl From<SourceError> for Error {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::File(error) => error.into(),
+            SourceError::Git(error) => error.into(),
+        }
+    }
+}
+
+impl From<PortError> for Error {
+    fn from(error: PortError) -> Self {
+        match error {
+            PortError::Cancelled(cancelled) => cancelled.into(),
+            // Our own ports fail with our own error, which is given back as it was.
+            PortError::Failed(source) => match source.downcast::<Self>() {
+                Ok(error) => *error,
+                Err(source) => Self::Port(PortError::Failed(source)),
+            },
+            error => Self::Port(error),
+        }
+    }
+}
+
+impl From<Error> for PortError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Cancelled(cancelled) => cancelled.into(),
+            error => Self::new(error),
+        }
+    }
+}
+
+fn counted(n: usize) -> String {
+    if n == 1 { "1 path".to_owned() } else { format!("{n} paths") }
+}

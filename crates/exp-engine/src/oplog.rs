@@ -1,0 +1,153 @@
+//! The operation log: a chain of commits at `refs/exp/oplog`, newest first.
+//!
+//! Each commit's tree holds `operation.json` and, below `blobs/`, the contents it names, so that Git keeps them.
+
+use std::collections::BTreeMap;
+
+use exp_core::Timestamp;
+use exp_refs::{
+    BlobId, CommitId, Content, Expected, Git, GitError, RefName, TreeChange, TreeEdit, TreePath,
+    UpdateError,
+};
+
+use crate::error::Error;
+use crate::operation::{FileState, Operation, OperationKind, VERSION};
+
+const REF: &str = "refs/exp/oplog";
+const FILE: &str = "operation.json";
+
+/// How often appending is tried again when another process appended first.
+const TRIES: usize = 20;
+
+/// An operation of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedOperation {
+    /// The commit that holds it.
+    pub commit: CommitId,
+    /// What was done.
+    pub operation: Operation,
+}
+
+/// Appends an operation. It is on disk when this returns.
+pub(crate) fn append(git: &Git, operation: &Operation, now: Timestamp) -> Result<CommitId, Error> {
+    let name = ref_name();
+    let text = serde_json::to_vec_pretty(operation).map_err(|source| Error::Corrupt {
+        what: "an operation".to_owned(),
+        source: source.into(),
+    })?;
+    let mut changes = vec![change(FILE, Content::Bytes(text))?];
+    for file in &operation.files {
+        for state in [&file.before, &file.after].into_iter().flatten() {
+            if let FileState::Blob { id, .. } = state {
+                let blob: BlobId = id.parse().map_err(|source| corrupt("an operation", source))?;
+                changes.push(change(&format!("blobs/{id}"), Content::Blob(blob))?);
+            }
+        }
+    }
+    let tree = git.write_tree(git.empty_tree(), &changes)?;
+    let message = format!("exp: {} {}\n", verb(operation.kind), operation.subject);
+    for _ in 0..TRIES {
+        let before = git.read_ref(&name)?;
+        let parents: Vec<CommitId> = before.into_iter().collect();
+        let commit = git.write_record(tree, &parents, &message, now)?;
+        let change = exp_refs::RefChange {
+            name: name.clone(),
+            new: Some(commit),
+            expected: before.map_or(Expected::Missing, Expected::Is),
+        };
+        match git.update_refs(&[change]) {
+            Ok(()) => return Ok(commit),
+            Err(UpdateError::Raced { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Busy { what: "the operation log".to_owned() })
+}
+
+/// Returns the newest `limit` operations, newest first.
+pub(crate) fn read(git: &Git, limit: usize) -> Result<Vec<LoggedOperation>, Error> {
+    let reader = git.reader();
+    let mut next = git.read_ref(&ref_name())?;
+    let mut operations = Vec::new();
+    while let Some(commit) = next {
+        if operations.len() >= limit {
+            break;
+        }
+        let what = || format!("operation {}", commit.short(7));
+        let info = reader.commit(commit)?;
+        let bytes = reader.tree(info.tree).read(FILE)?.unwrap_or_default();
+        let operation: Operation =
+            serde_json::from_slice(&bytes).map_err(|source| corrupt(&what(), source))?;
+        if operation.version > VERSION {
+            return Err(Error::Newer { what: what() });
+        }
+        next = info.parents.first().copied();
+        operations.push(LoggedOperation { commit, operation });
+    }
+    Ok(operations)
+}
+
+/// Returns what `exp undo` would take back: the newest operation that is done and not undone.
+pub(crate) fn undoable(operations: &[LoggedOperation]) -> Option<&LoggedOperation> {
+    let undone = undone(operations);
+    operations.iter().find(|logged| {
+        logged.operation.undoes.is_none() && undone.get(&logged.commit.to_string()) != Some(&true)
+    })
+}
+
+/// Returns what `exp undo --redo` would do again: the operation that was undone last and is still undone.
+pub(crate) fn redoable(operations: &[LoggedOperation]) -> Option<&LoggedOperation> {
+    let undone = undone(operations);
+    let target = (operations.iter())
+        .filter(|logged| logged.operation.kind == OperationKind::Undo)
+        .filter_map(|logged| logged.operation.undoes.as_ref())
+        .find(|target| undone.get(*target) == Some(&true))?;
+    operations.iter().find(|logged| logged.commit.to_string() == *target)
+}
+
+/// Whether each operation that was ever undone is so now. The newest undo or redo of an operation decides.
+fn undone(operations: &[LoggedOperation]) -> BTreeMap<String, bool> {
+    let mut undone = BTreeMap::new();
+    for logged in operations {
+        if let Some(target) = &logged.operation.undoes {
+            undone.entry(target.clone()).or_insert(logged.operation.kind == OperationKind::Undo);
+        }
+    }
+    undone
+}
+
+/// The verb that stands in the log's commit messages.
+fn verb(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Run => "run",
+        OperationKind::Apply => "apply",
+        OperationKind::Branch => "branch",
+        OperationKind::Remove => "remove",
+        OperationKind::Rename => "rename",
+        OperationKind::Save => "save",
+        OperationKind::Data => "data",
+        OperationKind::Undo => "undo",
+        OperationKind::Redo => "redo",
+    }
+}
+
+fn ref_name() -> RefName {
+    RefName::new(REF).expect("the name is a constant and valid")
+}
+
+fn change(path: &str, content: Content) -> Result<TreeChange, Error> {
+    Ok(TreeChange {
+        path: TreePath::new(path)?,
+        edit: TreeEdit::Write { content, executable: false },
+    })
+}
+
+fn corrupt(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Corrupt { what: what.to_owned(), source: source.into() }
+}
+
+/// Reads the bytes that a state names, for the blobs of the log.
+pub(crate) fn blob(git: &Git, id: &str) -> Result<Vec<u8>, Error> {
+    let id: BlobId = id.parse().map_err(|source| corrupt("an operation", source))?;
+    git.blob(id).map_err(|error: GitError| error.into())
+}

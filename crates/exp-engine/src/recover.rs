@@ -1,0 +1,167 @@
+//! Finishing what a process began that is gone.
+//!
+//! Every command that changes something calls [`recover`] first. A journal whose owner lives is left alone.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use exp_core::{Ctx, RelPath, Timestamp, Warning};
+use exp_refs::{CommitId, Draft, ExpName, RunEnd, RunRecord};
+use rustix::process::Signal;
+
+use crate::change::{self, Journal, RunJournal};
+use crate::error::Error;
+use crate::files;
+use crate::process::Owner;
+use crate::project::Project;
+use crate::shell::signal_group;
+use crate::snapshot;
+use crate::view::{Broken, View};
+
+/// Finishes all operations whose process is gone: ends what is left of their commands, records a run as died, and
+/// appends the operation to the log so that it can be undone.
+///
+/// A journal that cannot be read is moved aside, so that it stops nothing.
+pub(crate) fn recover(project: &Project, ctx: &Ctx<'_>) -> Result<(), Error> {
+    let dir = project.scratch().join("ops");
+    let Ok(listing) = fs::read_dir(&dir) else { return Ok(()) };
+    for entry in listing.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let Some(journal) = read(&path)? else { continue };
+        if !journal.owner.is_alive() {
+            finish(project, ctx, &path, journal)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts back everything that the operation with this journal has changed, and forgets the operation.
+pub(crate) fn roll_back(project: &Project, ctx: &Ctx<'_>, journal: &Path) -> Result<(), Error> {
+    if let Some(found) = read(journal)? {
+        for file in found.operation.files.iter().rev() {
+            change::restore(project, ctx, &RelPath::new(&file.path)?, file.before.as_ref())?;
+        }
+        if let Some(run) = &found.run {
+            files::remove(&run.log)?;
+        }
+    }
+    Ok(files::remove(journal)?)
+}
+
+/// Notes the process group of the command that runs now beside the journal of its operation.
+pub(crate) fn note_group(journal: &Path, group: Option<u32>) {
+    let path = group_file(journal);
+    // Without the note a command may outlive a killed run; that must not stop the run itself.
+    drop(match group {
+        Some(group) => {
+            let process = Owner::of(group);
+            serde_json::to_vec(&process).map_err(Into::into).and_then(|text| fs::write(&path, text))
+        }
+        None => fs::remove_file(&path),
+    });
+}
+
+fn group_file(journal: &Path) -> PathBuf {
+    journal.with_extension("group")
+}
+
+fn read(path: &Path) -> Result<Option<Journal>, Error> {
+    let Some(bytes) = files::read(path)? else { return Ok(None) };
+    match serde_json::from_slice(&bytes) {
+        Ok(journal) => Ok(Some(journal)),
+        Err(_) => {
+            fs::rename(path, path.with_extension("damaged")).ok();
+            Ok(None)
+        }
+    }
+}
+
+fn finish(
+    project: &Project,
+    ctx: &Ctx<'_>,
+    path: &Path,
+    mut journal: Journal,
+) -> Result<(), Error> {
+    let group = group_file(path);
+    if let Some(bytes) = files::read(&group)? {
+        if let Ok(leader) = serde_json::from_slice::<Owner>(&bytes)
+            && leader.is_alive()
+        {
+            signal_group(leader.pid, Signal::KILL);
+        }
+        files::remove(&group)?;
+    }
+    if let Some(run) = journal.run.take() {
+        let experiment = record(project, &run, &journal)?;
+        if let Some((name, commit)) = experiment {
+            journal.operation.refs.push(crate::operation::RefMove {
+                name: name.0,
+                before: None,
+                after: Some(commit.to_string()),
+            });
+            ctx.warn(&Warning::Recovered { experiment: name.1 });
+        }
+        files::remove(&run.log)?;
+        if let Some(tree) = &run.work_tree {
+            files::remove_all(tree)?;
+        }
+    }
+    change::finish(project, ctx, &mut journal.operation)?;
+    Ok(files::remove(path)?)
+}
+
+/// Keeps what a run left that died. Returns its ref and name, and its commit.
+fn record(
+    project: &Project,
+    run: &RunJournal,
+    journal: &Journal,
+) -> Result<Option<((String, String), CommitId)>, Error> {
+    let (Ok(baseline), Ok(name)) = (run.baseline.parse::<CommitId>(), ExpName::new(&run.name))
+    else {
+        return Ok(None);
+    };
+    let inside = match &run.work_tree {
+        Some(root) if root.is_dir() => project.at_work_tree(root)?,
+        Some(_) => return Ok(None),
+        None => project.clone(),
+    };
+    // The run may have been recorded just before its process died.
+    let existing = project.experiments().list()?;
+    if existing.iter().any(|other| other.baseline == baseline && other.name == name) {
+        return Ok(None);
+    }
+    let view = View::load(&inside.workspace(), inside.root(), Broken::Note)?;
+    let touched: BTreeSet<RelPath> =
+        journal.operation.files.iter().filter_map(|file| RelPath::new(&file.path).ok()).collect();
+    let mut changes = snapshot::changes(&inside, &view, &touched)?;
+    // Of stages that had yet to begin, what lies there is the baseline's.
+    for stage in view.stages.iter().filter(|stage| run.unfinished.contains(&stage.id.to_string())) {
+        if run.begun.contains(&stage.id.to_string()) {
+            snapshot::add_partial(&inside, stage, &mut changes)?;
+        } else {
+            snapshot::leave_out(&inside, stage, &mut changes)?;
+        }
+    }
+    let record = RunRecord {
+        end: RunEnd::Died,
+        stage: run.begun.iter().rev().find(|stage| run.unfinished.contains(stage)).cloned(),
+        exit_code: None,
+        signal: None,
+        message: None,
+        started: Timestamp { seconds: run.started, offset: project.now().offset },
+        took: None,
+        host: crate::run::host(),
+        overrides: run.overrides.clone(),
+    };
+    let message = format!("exp: run {name} died");
+    let draft =
+        Draft { parent: baseline, base: None, changes, message, author: None, time: project.now() };
+    let log = files::read(&run.log)?;
+    let experiment = project.experiments().save_run(&draft, &name, &record, log.as_deref())?;
+    let names = (experiment.ref_name.as_str().to_owned(), experiment.name.to_string());
+    Ok(Some((names, experiment.commit)))
+}

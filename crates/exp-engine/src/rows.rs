@@ -1,0 +1,246 @@
+//! Which revisions stand in a table: baselines by revision, branch, tag or history, and their experiments.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use exp_core::{Ctx, Timestamp};
+use exp_refs::{CommitId, Experiment, Fate};
+
+use crate::collect::{CollectOptions, Edges, Params, collect_commits, collect_workspace, problem};
+use crate::error::Error;
+use crate::project::Project;
+use crate::revision::{Baseline, ExperimentRow, ExperimentState, RowData, ShowTable, Vanished};
+
+/// So far back is looked for what became of baselines that nothing leads to any more.
+const FATE_LIMIT: usize = 10_000;
+
+/// Which rows a table has and what is in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShowRequest {
+    /// Revisions whose experiments are shown. `HEAD` when there are none and nothing else is selected.
+    pub revs: Vec<String>,
+    /// How many commits are taken from each of them back along first parents; all for `None`.
+    pub n: Option<usize>,
+    /// Whether every branch is a baseline.
+    pub all_branches: bool,
+    /// Whether every tag is.
+    pub all_tags: bool,
+    /// Whether every commit is that a branch or tag leads to.
+    pub all_commits: bool,
+    /// Whether the workspace has a row.
+    pub workspace: bool,
+    /// What is done with baselines that have experiments and that nothing leads to any more.
+    pub vanished: Lost,
+    /// What is done with experiments that did not finish.
+    pub unfinished: Unfinished,
+    /// Whether dependencies and outputs are read.
+    pub edges: Edges,
+    /// Which parameters are read.
+    pub params: Params,
+}
+
+/// What is done with baselines that no branch and no tag leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lost {
+    /// They are not looked for.
+    #[default]
+    Ignore,
+    /// They are counted in [`ShowTable::vanished`].
+    Count,
+    /// They stand behind the other baselines.
+    Show,
+}
+
+/// What is done with experiments that failed, were interrupted or died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unfinished {
+    /// They stand behind those that finished.
+    #[default]
+    Show,
+    /// They are left out.
+    Hide,
+}
+
+impl Default for ShowRequest {
+    fn default() -> Self {
+        Self {
+            revs: Vec::new(),
+            n: Some(1),
+            all_branches: false,
+            all_tags: false,
+            all_commits: false,
+            workspace: true,
+            vanished: Lost::default(),
+            unfinished: Unfinished::default(),
+            edges: Edges::default(),
+            params: Params::default(),
+        }
+    }
+}
+
+/// Makes the table. Before the first commit it is empty.
+///
+/// # Errors
+///
+/// When a revision does not exist, when refs cannot be listed, or when a stop was asked for. What cannot be read in a
+/// revision is in its row.
+pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<ShowTable, Error> {
+    if project.git().head()?.commit.is_none() && request.revs.iter().all(String::is_empty) {
+        return Ok(ShowTable::default());
+    }
+    let mut experiments: BTreeMap<CommitId, Vec<Experiment>> = BTreeMap::new();
+    for experiment in project.experiments().list()? {
+        if experiment.is_finished || request.unfinished == Unfinished::Show {
+            experiments.entry(experiment.baseline).or_default().push(experiment);
+        }
+    }
+    let asked = baselines(project, request)?;
+    let lost = lost(project, request, &asked, &experiments)?;
+
+    let mut table = ShowTable::default();
+    let mut groups: Vec<(CommitId, Option<Fate>)> = asked.iter().map(|id| (*id, None)).collect();
+    for (id, fate) in lost {
+        if request.vanished == Lost::Show {
+            groups.push((id, Some(fate)));
+        } else {
+            let n_experiments = experiments.get(&id).map_or(0, Vec::len);
+            table.vanished.push(Vanished { rev: id, n_experiments, rewritten_to: rewritten(fate) });
+        }
+    }
+
+    let mut commits = Vec::new();
+    for (baseline, _) in &groups {
+        commits.push(*baseline);
+        commits.extend(experiments.get(baseline).into_iter().flatten().map(|experiment| experiment.commit));
+    }
+    let options = CollectOptions { edges: request.edges, params: request.params };
+    let mut rows = collect_commits(ctx, project, &commits, options)?.into_iter();
+    let names = project.git().names_of(&asked)?;
+    if request.workspace {
+        table.workspace = Some(collect_workspace(project, options));
+    }
+    for (rev, fate) in groups {
+        let data = next(&mut rows);
+        let of_baseline = experiments.remove(&rev).unwrap_or_default();
+        table.baselines.push(Baseline {
+            rev,
+            name: names.get(&rev).cloned(),
+            data,
+            experiments: experiment_rows(project, of_baseline, &mut rows),
+            is_reachable: fate.map(|fate| fate == Fate::Reachable),
+            rewritten_to: fate.and_then(rewritten),
+        });
+    }
+    Ok(table)
+}
+
+/// Takes the next of as many rows as were asked for.
+fn next(rows: &mut impl Iterator<Item = RowData>) -> RowData {
+    rows.next().expect("there is a row for each commit")
+}
+
+fn rewritten(fate: Fate) -> Option<CommitId> {
+    match fate {
+        Fate::Rewritten(commit) => Some(commit),
+        _ => None,
+    }
+}
+
+/// Makes the rows of a baseline's experiments: finished ones first, each newest first.
+fn experiment_rows(
+    project: &Project,
+    experiments: Vec<Experiment>,
+    rows: &mut impl Iterator<Item = RowData>,
+) -> Vec<ExperimentRow> {
+    let store = project.experiments();
+    let mut made: Vec<ExperimentRow> = experiments
+        .into_iter()
+        .map(|experiment| {
+            let data = next(rows);
+            let state = match store.record(&experiment) {
+                _ if experiment.is_finished => ExperimentState::Finished,
+                Ok(Some(record)) => ExperimentState::Unfinished(Box::new(record)),
+                Ok(None) => ExperimentState::Finished,
+                Err(error) => ExperimentState::Unreadable(problem(&error.into())),
+            };
+            ExperimentRow { name: experiment.name, rev: experiment.commit, data, state }
+        })
+        .collect();
+    let time = |row: &ExperimentRow| -> Option<Timestamp> { row.data.as_ref().ok()?.timestamp };
+    made.sort_by(|a, b| {
+        let newest = |row: &ExperimentRow| time(row).map(|time| time.seconds);
+        (!a.state.is_finished(), newest(b), b.rev).cmp(&(!b.state.is_finished(), newest(a), a.rev))
+    });
+    made
+}
+
+/// Returns the baselines that were asked for, each once, in their order.
+fn baselines(project: &Project, request: &ShowRequest) -> Result<Vec<CommitId>, Error> {
+    let git = project.git();
+    let selects_all = request.all_branches || request.all_tags || request.all_commits;
+    let mut commits = Vec::new();
+    for rev in &request.revs {
+        commits.extend(back_from(project, resolve(project, rev)?, request.n)?);
+    }
+    if request.revs.is_empty() && !selects_all
+        && let Some(head) = git.head()?.commit
+    {
+        commits.extend(back_from(project, head, request.n)?);
+    }
+    if request.all_branches {
+        commits.extend(git.branches()?.into_iter().map(|named| named.commit));
+    }
+    if request.all_tags {
+        commits.extend(git.tags()?.into_iter().map(|named| named.commit));
+    }
+    if request.all_commits {
+        commits.extend(git.history()?);
+    }
+    let mut seen = BTreeSet::new();
+    commits.retain(|commit| seen.insert(*commit));
+    Ok(commits)
+}
+
+/// Resolves a revision, or an experiment by its name.
+pub(crate) fn resolve(project: &Project, rev: &str) -> Result<CommitId, Error> {
+    match project.git().resolve(rev) {
+        Ok(commit) => Ok(commit),
+        Err(error) => match project.experiments().find(rev) {
+            Ok(experiment) => Ok(experiment.commit),
+            Err(exp_refs::FindError::NotFound { .. }) => Err(error.into()),
+            Err(other) => Err(other.into()),
+        },
+    }
+}
+
+fn back_from(project: &Project, from: CommitId, n: Option<usize>) -> Result<Vec<CommitId>, Error> {
+    match n {
+        Some(1) => Ok(vec![from]),
+        n => Ok(project.git().first_parents(from, n.unwrap_or(usize::MAX))?),
+    }
+}
+
+/// Returns the baselines with experiments that nothing leads to, with what became of them.
+fn lost(
+    project: &Project,
+    request: &ShowRequest,
+    asked: &[CommitId],
+    experiments: &BTreeMap<CommitId, Vec<Experiment>>,
+) -> Result<Vec<(CommitId, Fate)>, Error> {
+    if request.vanished == Lost::Ignore {
+        return Ok(Vec::new());
+    }
+    let known: BTreeSet<_> = asked.iter().collect();
+    let open: Vec<CommitId> = experiments.keys().filter(|id| !known.contains(id)).copied().collect();
+    if open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let fates = project.git().fates(&open, FATE_LIMIT)?;
+    let mut lost: Vec<_> = fates.into_iter().filter(|(_, fate)| *fate != Fate::Reachable).collect();
+    // The newest first, like the commits before them.
+    let reader = project.git().reader();
+    let times: HashMap<CommitId, i64> = (lost.iter())
+        .filter_map(|(id, _)| Some((*id, reader.commit(*id).ok()?.time.seconds)))
+        .collect();
+    lost.sort_by_key(|(id, _)| (std::cmp::Reverse(times.get(id).copied()), *id));
+    Ok(lost)
+}

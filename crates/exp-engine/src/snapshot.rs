@@ -1,0 +1,134 @@
+//! What of a workspace belongs to an experiment's commit.
+//!
+//! All changes of files that Git tracks, staged or not; and, whether tracked or not, what the pipeline declares and Git
+//! does not ignore: parameter files, pipeline and lock files, `.dvc` files, dependencies that are no data, outputs that
+//! Git keeps, and `.gitignore` files that this run has changed. Never anything below `.dvc/tmp`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use exp_core::{OutKind, RelPath, Stage};
+use exp_refs::{Content, TreeChange, TreeEdit, TreePath};
+
+use crate::error::Error;
+use crate::files::FileError;
+use crate::project::Project;
+use crate::recorded::lock_file_of;
+use crate::source::Source;
+use crate::view::View;
+
+/// Returns how the workspace differs from `HEAD`, as far as it belongs to an experiment.
+///
+/// `also` are paths that belong to it whatever declares them, such as files that were written by this run.
+pub(crate) fn changes(
+    project: &Project,
+    view: &View,
+    also: &BTreeSet<RelPath>,
+) -> Result<Vec<TreeChange>, Error> {
+    let mut changes = project.git().worktree_changes()?;
+    changes.retain(|change| !is_scratch(project, &change.path));
+    let known: BTreeSet<TreePath> = changes.iter().map(|change| change.path.clone()).collect();
+    let source = project.workspace();
+    let mut ignores = project.git().ignores()?;
+    for path in declared(view).union(also) {
+        for path in source.files_below(path)? {
+            let git_path = project.git_path(&path)?;
+            if known.contains(&git_path)
+                || is_scratch(project, &git_path)
+                || ignores.is_ignored(&git_path, false)?
+                || project.git().is_tracked(&git_path)?
+            {
+                continue;
+            }
+            let full = path.under(project.root());
+            let metadata = fs::symlink_metadata(&full).map_err(FileError::at("look at", &full))?;
+            let edit = if metadata.is_symlink() {
+                let target = fs::read_link(&full).map_err(FileError::at("read", &full))?;
+                TreeEdit::Symlink {
+                    target: Content::Bytes(target.into_os_string().into_encoded_bytes()),
+                }
+            } else {
+                let bytes = fs::read(&full).map_err(FileError::at("read", &full))?;
+                let executable = metadata.permissions().mode() & 0o100 != 0;
+                TreeEdit::Write { content: Content::Bytes(bytes), executable }
+            };
+            changes.push(TreeChange { path: git_path, edit });
+        }
+    }
+    Ok(changes)
+}
+
+/// A larger partial result is not kept.
+const LARGE: u64 = 1 << 20;
+
+/// Adds the metrics and plots that a stage had written when it ended badly, those that would go to the store included.
+pub(crate) fn add_partial(
+    project: &Project,
+    stage: &Stage,
+    changes: &mut Vec<TreeChange>,
+) -> Result<(), Error> {
+    let source = project.workspace();
+    for out in stage.outs.iter().filter(|out| out.kind != OutKind::Data && out.cache) {
+        let Some(path) = out.location.workspace() else { continue };
+        for path in source.files_below(path)? {
+            let full = path.under(project.root());
+            if fs::metadata(&full).is_ok_and(|metadata| metadata.len() <= LARGE) {
+                let bytes = fs::read(&full).map_err(FileError::at("read", &full))?;
+                let edit = TreeEdit::Write { content: Content::Bytes(bytes), executable: false };
+                changes.push(TreeChange { path: project.git_path(&path)?, edit });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes out what Git keeps of a stage's outputs.
+pub(crate) fn leave_out(
+    project: &Project,
+    stage: &Stage,
+    changes: &mut Vec<TreeChange>,
+) -> Result<(), Error> {
+    for out in stage.outs.iter().filter(|out| !out.cache) {
+        let Some(path) = out.location.workspace() else { continue };
+        let path = project.git_path(path)?;
+        changes.retain(|change| change.path != path);
+        changes.push(TreeChange { path, edit: TreeEdit::Delete });
+    }
+    Ok(())
+}
+
+/// Returns the paths that a pipeline declares and that Git is to keep.
+fn declared(view: &View) -> BTreeSet<RelPath> {
+    let mut paths = BTreeSet::new();
+    let stored: BTreeSet<&RelPath> = (view.stages.iter())
+        .flat_map(|stage| &stage.outs)
+        .filter(|out| out.cache)
+        .filter_map(|out| out.location.workspace())
+        .collect();
+    let is_stored =
+        |path: &RelPath| stored.iter().any(|out| path.starts_with(out) || out.starts_with(path));
+    for stage in &view.stages {
+        paths.insert(stage.id.file.clone());
+        if stage.cmd.is_some() {
+            paths.insert(lock_file_of(&stage.id.file));
+        }
+        let read = (stage.deps.iter().map(|dep| &dep.location))
+            .chain(stage.params.iter().map(|param| &param.location));
+        let kept = stage.outs.iter().filter(|out| !out.cache).map(|out| &out.location);
+        paths.extend(read.filter_map(|at| at.workspace()).filter(|path| !is_stored(path)).cloned());
+        paths.extend(kept.filter_map(|at| at.workspace()).cloned());
+    }
+    for file in &view.files {
+        paths.extend(file.params.iter().chain(&file.metrics).chain(&file.plot_paths).cloned());
+    }
+    paths.retain(|path| !path.is_root());
+    paths
+}
+
+/// Returns whether a path is ours or DVC's own business and never part of an experiment.
+fn is_scratch(project: &Project, path: &TreePath) -> bool {
+    project.from_git_path(path).is_some_and(|path| {
+        [".dvc/tmp", ".dvc/cache"].iter().any(|own| path.as_str().starts_with(own))
+    }) || exp_refs::is_record(path)
+}

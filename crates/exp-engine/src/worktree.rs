@@ -1,0 +1,149 @@
+//! Private work trees: the code of the workspace in a directory of its own, with a small Git repository around it that
+//! borrows the objects of the project's.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use exp_core::{Ctx, RelPath};
+use exp_refs::{CommitId, Content, Descend, TreeChange, TreeEdit, TreeId};
+
+use crate::error::Error;
+use crate::files::{self, FileError};
+use crate::process::Owner;
+use crate::project::Project;
+use crate::snapshot;
+use crate::view::{Broken, View};
+
+/// A private work tree. Dropping it leaves it; [`PrivateTree::remove`] removes it, and so does recovery when the process
+/// that made it is gone.
+#[derive(Debug)]
+pub(crate) struct PrivateTree {
+    root: PathBuf,
+}
+
+impl PrivateTree {
+    /// Makes a work tree of what the workspace holds now, with the texts of `overlay` in place of some files.
+    pub(crate) fn create(
+        project: &Project,
+        ctx: &Ctx<'_>,
+        baseline: CommitId,
+        overlay: &HashMap<RelPath, String>,
+    ) -> Result<Self, Error> {
+        ctx.check()?;
+        let git = project.git();
+        let view = View::load(&project.workspace(), project.root(), Broken::Fail)?;
+        let mut changes = snapshot::changes(project, &view, &overlay.keys().cloned().collect())?;
+        for (file, text) in overlay {
+            let path = project.git_path(file)?;
+            let executable = false;
+            let content = Content::Bytes(text.clone().into_bytes());
+            changes.push(TreeChange { path, edit: TreeEdit::Write { content, executable } });
+        }
+        let base = git.commit(baseline)?.tree;
+        let tree = git.write_tree(base, &changes)?;
+        let root = project.scratch().join("work").join(Owner::this_process().unique());
+        let made = Self { root };
+        let git_dir = made.root.join(".git");
+        for dir in ["objects/info", "objects/pack", "refs/heads"] {
+            let dir = git_dir.join(dir);
+            fs::create_dir_all(&dir).map_err(FileError::at("create", &dir))?;
+        }
+        let write = |name: &str, text: String| files::write(&git_dir.join(name), text.as_bytes());
+        write("HEAD", format!("{baseline}\n"))?;
+        write(
+            "objects/info/alternates",
+            format!("{}\n", git.common_dir().join("objects").display()),
+        )?;
+        // The project's own configuration has the identity and the filters; the work tree is this one.
+        let config = files::read(&git.common_dir().join("config"))?.unwrap_or_default();
+        let config = String::from_utf8_lossy(&config).into_owned();
+        write(
+            "config",
+            format!("{config}\n[core]\n\tbare = false\n\tworktree = {}\n", made.root.display()),
+        )?;
+        made.fill(project, tree)?;
+        let inside = project.prefix().under(&made.root);
+        let local = project.root().join(".dvc/config.local");
+        let local = files::read(&local)?
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default();
+        let cache = project.cache().root().display();
+        files::write(
+            &inside.join(".dvc/config.local"),
+            format!("{local}\n[cache]\n    dir = {cache}\n").as_bytes(),
+        )?;
+        Ok(made)
+    }
+
+    /// Writes the files of `tree` and an index that agrees with them.
+    fn fill(&self, project: &Project, tree: TreeId) -> Result<(), Error> {
+        let git = exp_refs::OpenOptions {
+            env: project.options().env.clone(),
+            durable: project.options().durable,
+        }
+        .discover(&self.root)?;
+        let mut entries = Vec::new();
+        let reader = git.reader();
+        reader.tree(tree).walk(&mut |path, kind| {
+            if kind.blob().is_some() {
+                entries.push((path.clone(), kind));
+            }
+            Descend::Enter
+        })?;
+        git.write_index(tree)?;
+        let mut files = git.files()?;
+        for (path, kind) in entries {
+            files.write(&path, kind)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the top of the work tree.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Copies files and directories that Git does not track from the workspace.
+    pub(crate) fn copy(
+        &self,
+        project: &Project,
+        cwd: &RelPath,
+        paths: &[String],
+    ) -> Result<(), Error> {
+        let inside = project.prefix().under(&self.root);
+        for path in paths {
+            let path = cwd.join(path)?;
+            copy_tree(&path.under(project.root()), &path.under(&inside))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the work tree.
+    pub(crate) fn remove(self) -> Result<(), Error> {
+        Ok(files::remove_all(&self.root)?)
+    }
+}
+
+/// Copies a file, a link or a directory with everything below it.
+fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
+    let metadata = fs::symlink_metadata(from).map_err(FileError::at("copy", from))?;
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(FileError::at("create", parent))?;
+    }
+    if metadata.is_symlink() {
+        let target = fs::read_link(from).map_err(FileError::at("read", from))?;
+        files::remove_all(to)?;
+        symlink(target, to).map_err(FileError::at("link", to))?;
+    } else if metadata.is_dir() {
+        fs::create_dir_all(to).map_err(FileError::at("create", to))?;
+        for entry in fs::read_dir(from).map_err(FileError::at("list", from))? {
+            let entry = entry.map_err(FileError::at("list", from))?;
+            copy_tree(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    } else {
+        fs::copy(from, to).map_err(FileError::at("copy", from))?;
+    }
+    Ok(())
+}
