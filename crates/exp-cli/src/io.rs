@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Write};
 use crate::settings::Environment;
 
 /// Where a command reads and writes, and what it may assume of it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of the streams")]
 pub struct Io<'a> {
     /// Standard output: the answer.
     pub out: Box<dyn Write + Send + 'a>,

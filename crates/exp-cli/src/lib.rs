@@ -11,6 +11,8 @@
 //! assert_eq!((status.code(), out), (0, format!("{}\n", env!("CARGO_PKG_VERSION")).into_bytes()));
 //! ```
 
+#![expect(clippy::format_push_string, reason = "short texts for people, not a hot loop")]
+
 mod args;
 mod commands;
 mod diagnostic;

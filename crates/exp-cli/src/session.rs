@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use exp_engine::core::{CancelToken, Ctx, FailurePolicy, NullSink};
-use exp_engine::{Config, ConfigFiles};
+use exp_engine::refs::GitEnv;
+use exp_engine::{Config, ConfigFiles, Project, ProjectOptions, ShellOptions};
 
 use crate::diagnostic::Failure;
 use crate::grammar::Grammar;
@@ -24,7 +25,6 @@ pub(crate) struct Common {
 }
 
 /// How something long is done.
-#[expect(dead_code, reason = "for the families of commands that are not in the table yet")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Perform {
     /// What the first Ctrl-C asks for.
@@ -74,7 +74,28 @@ impl Session<'_, '_> {
         }
     }
 
+    /// Opens the project around the current directory, with the environment of this process.
+    ///
+    /// New commits show the clock of UTC.
+    #[expect(dead_code, reason = "for the families of commands that are not in the table yet")]
+    pub(crate) fn project(&self) -> Result<Project, Failure> {
+        let env = &self.io.env;
+        let mut shell = ShellOptions::default();
+        if let Some(path) = env.var("SHELL") {
+            shell.shell = path.into();
+        }
+        let options = ProjectOptions {
+            env: GitEnv::new(env.vars.clone()),
+            config: env.config_files(),
+            umask: env.umask,
+            shell,
+            ..ProjectOptions::default()
+        };
+        Ok(Project::discover(self.cwd(), options)?)
+    }
+
     /// Returns the merged and checked configuration.
+    #[expect(dead_code, reason = "for the families of commands that are not in the table yet")]
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         Ok(self.config_files().load()?)
     }
@@ -85,6 +106,7 @@ impl Session<'_, '_> {
     }
 
     /// Writes text of the answer as it is.
+    #[expect(dead_code, reason = "for the families of commands that are not in the table yet")]
     pub(crate) fn print(&mut self, text: &str) -> Result<(), Failure> {
         self.io.out.write_all(text.as_bytes()).map_err(Failure::Output)
     }

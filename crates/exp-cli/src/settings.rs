@@ -12,12 +12,21 @@ use exp_engine::ConfigFiles;
 use crate::io::Io;
 
 /// The process around a command: its directory and its environment variables.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Environment {
     /// The current directory, an absolute path.
     pub cwd: PathBuf,
     /// The environment variables.
     pub vars: BTreeMap<OsString, OsString>,
+    /// The file mode bits that new files do not get.
+    pub umask: u32,
+}
+
+impl Default for Environment {
+    /// No directory, no variables, and the usual umask.
+    fn default() -> Self {
+        Self { cwd: PathBuf::new(), vars: BTreeMap::new(), umask: 0o022 }
+    }
 }
 
 impl Environment {
@@ -77,6 +86,7 @@ pub(crate) fn from_process() -> (Vec<OsString>, Io<'static>) {
     let env = Environment {
         cwd: std::env::current_dir().unwrap_or_default(),
         vars: std::env::vars_os().collect(),
+        umask: umask().unwrap_or(0o022),
     };
     let out_is_terminal = io::stdout().is_terminal();
     let err_is_terminal = io::stderr().is_terminal();
@@ -105,6 +115,13 @@ pub(crate) fn from_process() -> (Vec<OsString>, Io<'static>) {
         env,
     };
     (std::env::args_os().collect(), io)
+}
+
+/// Reads the umask where the system tells it without changing it.
+fn umask() -> Option<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let text = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(text.trim(), 8).ok()
 }
 
 fn width(env: &Environment) -> usize {

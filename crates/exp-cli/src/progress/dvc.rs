@@ -192,3 +192,45 @@ fn warning_text(warning: &Warning) -> String {
         other => format!("{other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_keeps_going_is_told_as_dvc_tells_it() -> Result<(), Box<dyn std::error::Error>> {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let sink = DvcSink::new(&mut out, &mut err, FailurePolicy::KeepGoing);
+        let file = RelPath::new("dvc.yaml")?;
+        let stage = |name: &str| StageId::named(file.clone(), name);
+        let (s1, s2, s3) = (stage("s1"), stage("s2"), stage("s3"));
+        let data = StageId::data(RelPath::new("data.dvc")?);
+        let tell = |stage: &StageId, what| sink.emit(Event::Stage { stage, what });
+        tell(&data, StageEvent::Fresh);
+        tell(&s1, StageEvent::Started { reasons: &[] });
+        tell(&s1, StageEvent::Command { line: "cp a b" });
+        tell(&s1, StageEvent::Output { stream: Stream::Err, bytes: b"hm\n" });
+        tell(&s1, StageEvent::Finished { success: true, took: Duration::ZERO });
+        tell(&s1, StageEvent::Locked { created: true });
+        tell(&s2, StageEvent::Started { reasons: &[] });
+        let line = "exit 3".to_owned();
+        let failure = StageFailure::Exit(Exit::Code { code: 3, line });
+        tell(&s2, StageEvent::Failed { failure: &failure });
+        tell(&s3, StageEvent::Skipped { because: &s2 });
+        tell(&stage("s4"), StageEvent::Skipped { because: &s2 });
+        drop(sink);
+        assert_eq!(
+            String::from_utf8(out)?,
+            "'data.dvc' didn't change, skipping\nRunning stage 's1':\n> cp a b\nGenerating lock file \
+             'dvc.lock'\nUpdating lock file 'dvc.lock'\n\nRunning stage 's2':\n"
+        );
+        assert_eq!(
+            String::from_utf8(err)?,
+            "hm\nWARNING: failed to run: exit 3, exited with 3\nWARNING: Stages 's3', 's4' will be skipped due \
+             to this failure\n"
+        );
+        Ok(())
+    }
+}

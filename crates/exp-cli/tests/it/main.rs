@@ -11,26 +11,26 @@ use std::process::Command;
 
 use exp_cli::{Environment, Io};
 
-pub type Outcome = Result<(), Box<dyn Error>>;
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// A Git repository with a home of its own; below it `.dvc` when it was asked for.
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     dir: tempfile::TempDir,
     /// Where commands run.
-    pub cwd: PathBuf,
+    pub(crate) cwd: PathBuf,
 }
 
 /// What a command line gave.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: u8,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) code: u8,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Sandbox {
     /// Makes a directory without anything.
-    pub fn empty() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn empty() -> Result<Self, Box<dyn Error>> {
         let dir = tempfile::tempdir()?;
         let cwd = dir.path().canonicalize()?.join("repo");
         std::fs::create_dir_all(&cwd)?;
@@ -39,7 +39,7 @@ impl Sandbox {
     }
 
     /// Makes a Git repository with an empty project.
-    pub fn project() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn project() -> Result<Self, Box<dyn Error>> {
         let sandbox = Self::empty()?;
         sandbox.git(&["init", "--quiet"])?;
         std::fs::create_dir(sandbox.cwd.join(".dvc"))?;
@@ -47,15 +47,15 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.cwd
     }
 
-    pub fn read(&self, path: &str) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn read(&self, path: &str) -> Result<String, Box<dyn Error>> {
         Ok(std::fs::read_to_string(self.cwd.join(path)).map_err(|err| format!("{path}: {err}"))?)
     }
 
-    pub fn git(&self, args: &[&str]) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn git(&self, args: &[&str]) -> Result<String, Box<dyn Error>> {
         let output =
             Command::new("git").args(args).current_dir(&self.cwd).envs(self.vars()).output()?;
         if !output.status.success() {
@@ -80,13 +80,14 @@ impl Sandbox {
     }
 
     /// Runs a command line, split at blanks.
-    pub fn run(&self, line: &str) -> Ran {
+    pub(crate) fn run(&self, line: &str) -> Ran {
         self.run_in(&self.cwd, line)
     }
 
     /// Runs a command line in a directory.
-    pub fn run_in(&self, cwd: &Path, line: &str) -> Ran {
-        let env = Environment { cwd: cwd.to_path_buf(), vars: self.vars() };
+    pub(crate) fn run_in(&self, cwd: &Path, line: &str) -> Ran {
+        let env =
+            Environment { cwd: cwd.to_path_buf(), vars: self.vars(), ..Environment::default() };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut io = Io::captured(&mut out, &mut err, env);
         let status = exp_cli::run(line.split(' '), &mut io);
@@ -97,7 +98,7 @@ impl Sandbox {
 
     /// Runs a command line and compares exit code, standard output and standard error.
     #[track_caller]
-    pub fn check(&self, line: &str, code: u8, out: &str, err: &str) {
+    pub(crate) fn check(&self, line: &str, code: u8, out: &str, err: &str) {
         let ran = self.run(line);
         assert_eq!((ran.code, &*ran.out, &*ran.err), (code, out, err), "{line}");
     }
