@@ -37,11 +37,14 @@ const MAX_THREADS: usize = 8;
 
 /// What is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CollectOptions {
+pub struct CollectOptions<'t> {
     /// Whether dependencies and outputs are, which costs reading each lock file.
     pub edges: Edges,
     /// Which parameters are.
     pub params: Params,
+    /// Files and directories that are read instead of the metric and parameter files that the pipeline declares. Of
+    /// parameter files everything is taken.
+    pub targets: Option<&'t [RelPath]>,
 }
 
 /// Whether dependencies and outputs are collected.
@@ -57,7 +60,7 @@ pub enum Edges {
 /// Collects what is shown of the workspace.
 ///
 /// A file that the workspace does not have is looked for in the store, as in a commit.
-pub fn collect_workspace(project: &Project, options: CollectOptions) -> RowData {
+pub fn collect_workspace(project: &Project, options: CollectOptions<'_>) -> RowData {
     let source = project.workspace();
     let view =
         View::load(&source, project.root(), Broken::Note).map_err(|error| problem(&error))?;
@@ -77,7 +80,7 @@ pub fn collect_commits(
     ctx: &Ctx<'_>,
     project: &Project,
     commits: &[CommitId],
-    options: CollectOptions,
+    options: CollectOptions<'_>,
 ) -> Result<Vec<RowData>, Error> {
     let available = thread::available_parallelism().map_or(1, NonZero::get);
     let n_threads = available.min(MAX_THREADS).min(commits.len() / PER_THREAD + 1);
@@ -113,7 +116,7 @@ fn collect_commit(
     reader: &Reader,
     (memo, store): (&mut Memo, &mut StoreMemo<'_>),
     id: CommitId,
-    options: CollectOptions,
+    options: CollectOptions<'_>,
 ) -> RowData {
     let commit = reader.commit(id).map_err(|error| problem(&error.into()))?;
     let mut files = CommitFiles { reader, tree: commit.tree, prefix: project.prefix(), memo };
@@ -128,13 +131,15 @@ fn assemble(
     shape: &Shape,
     files: &mut dyn Files,
     store: &mut StoreMemo<'_>,
-    options: CollectOptions,
+    options: CollectOptions<'_>,
 ) -> Result<RevisionData, Arc<Problem>> {
     if let Some(problem) = &shape.problem {
         return Err(Arc::clone(problem));
     }
     let mut data = RevisionData::default();
-    for Spec { path, shown, usage, is_optional } in &shape.params {
+    let targets: Vec<Spec> = options.targets.unwrap_or_default().iter().map(Spec::whole).collect();
+    let params = if options.targets.is_some() { &targets } else { &shape.params };
+    for Spec { path, shown, usage, is_optional } in params {
         let found = match files.data(path, usage) {
             Some(found) => found,
             None => match kept(shape, files, store, path) {
@@ -146,7 +151,7 @@ fn assemble(
         };
         data.params.push((Arc::clone(shown), found));
     }
-    for path in &shape.metrics {
+    for path in options.targets.unwrap_or(&shape.metrics) {
         let found = metrics_at(shape, files, store, path);
         for (path, found) in found {
             // A file may be named by itself and with its directory.

@@ -14,7 +14,7 @@ use crate::revision::{Files, Problem, RevisionData, RowData, ShowTable};
 mod best;
 mod order;
 
-pub use best::{Direction, best, direction};
+pub use best::{MetricDirection, best, direction};
 pub use order::{Order, Sort};
 
 /// What a column holds.
@@ -69,7 +69,7 @@ impl Cell<'_> {
 
 /// Which row of a [`ShowTable`] it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum RowPlace {
     /// The workspace.
     Workspace,
     /// A baseline, by its place in the table.
@@ -82,7 +82,7 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComparedRow<'t> {
     /// Which one.
-    pub place: Place,
+    pub place: RowPlace,
     /// One cell for each column.
     pub cells: Vec<Cell<'t>>,
     /// Why the whole row is empty.
@@ -203,7 +203,7 @@ impl Patterns {
 }
 
 /// Returns the rows of a table in their order.
-fn rows(table: &ShowTable) -> Vec<(Place, Result<&RevisionData, &Problem>)> {
+fn rows(table: &ShowTable) -> Vec<(RowPlace, Result<&RevisionData, &Problem>)> {
     fn data(row: &RowData) -> Result<&RevisionData, &Problem> {
         match row {
             Ok(data) => Ok(data),
@@ -212,12 +212,12 @@ fn rows(table: &ShowTable) -> Vec<(Place, Result<&RevisionData, &Problem>)> {
     }
     let mut rows = Vec::with_capacity(1 + table.baselines.len() + table.n_experiments());
     if let Some(workspace) = &table.workspace {
-        rows.push((Place::Workspace, data(workspace)));
+        rows.push((RowPlace::Workspace, data(workspace)));
     }
     for (at, baseline) in table.baselines.iter().enumerate() {
-        rows.push((Place::Baseline(at), data(&baseline.data)));
+        rows.push((RowPlace::Baseline(at), data(&baseline.data)));
         let experiments = baseline.experiments.iter().enumerate();
-        rows.extend(experiments.map(|(which, row)| (Place::Experiment(at, which), data(&row.data))));
+        rows.extend(experiments.map(|(which, row)| (RowPlace::Experiment(at, which), data(&row.data))));
     }
     rows
 }

@@ -3,7 +3,9 @@
 mod apply;
 mod change;
 mod collect;
+mod compare;
 mod config;
+mod difference;
 mod error;
 mod files;
 mod gitignore;
@@ -17,6 +19,7 @@ mod project;
 mod recorded;
 mod recover;
 mod revision;
+mod rows;
 mod run;
 mod shell;
 mod snapshot;
@@ -27,11 +30,16 @@ mod worktree;
 
 pub use apply::{ApplyPlan, DataStep, FileStep};
 pub use collect::{CollectOptions, Edges, Params, collect_commits, collect_workspace};
+pub use compare::{
+    Cell, Column, ColumnKind, CompareError, ComparedRow, Comparison, MetricDirection, Order, Patterns, RowPlace, Sort,
+    best, direction,
+};
 pub use config::{
     Config, ConfigEntry, ConfigError, ConfigFiles, ConfigKey, ConfigLevel, ConfigSection,
     ConfigSyntax, ConfigText, ConfigValue, HydraConfig, LinkType, ProjectSettings, RemoteAdd,
     RemoteConfig, Secret, SettingsError, SyntaxProblem, nearest_name, shown_url,
 };
+pub use difference::{CodeDifference, DataDifference, FileDifference, Pair, Side, patch};
 pub use error::{Error, ErrorKind};
 pub use exp_cache as cache;
 pub use exp_core as core;
@@ -46,6 +54,7 @@ pub use revision::{
     Baseline, DepData, ExperimentRow, ExperimentState, FileData, Files, OutData, Problem,
     RevisionData, RowData, ShowTable, Vanished,
 };
+pub use rows::{Lost, ShowRequest, Unfinished, show};
 pub use run::{Kept, Place, ReproRequest, RunOutcome, RunRequest};
 pub use shell::{GroupWatch, ShellExecutor, ShellOptions};
 pub use source::{Source, SourceEntry, SourceError, TreeSource, WorkspaceSource};

@@ -112,7 +112,7 @@ pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<S
         commits.push(*baseline);
         commits.extend(experiments.get(baseline).into_iter().flatten().map(|experiment| experiment.commit));
     }
-    let options = CollectOptions { edges: request.edges, params: request.params };
+    let options = CollectOptions { edges: request.edges, params: request.params, targets: None };
     let mut rows = collect_commits(ctx, project, &commits, options)?.into_iter();
     let names = project.git().names_of(&asked)?;
     if request.workspace {

@@ -47,6 +47,7 @@ mod find;
 mod id;
 mod layout;
 mod name;
+mod patch;
 mod record;
 mod repo;
 mod store;
@@ -60,6 +61,7 @@ pub use find::{FindError, find};
 pub use id::{BlobId, CommitId, IdError, TreeId};
 pub use layout::RefName;
 pub use name::{ExpName, InvalidName, TreePath};
+pub use patch::{FileStat, PatchOptions, Reverse};
 pub use record::{RecordError, RunEnd, RunRecord, is_record};
 pub use repo::{
     BranchError, CommitInfo, Content, Descend, Draft, EntryKind, Expected, Fate, FileChange,

@@ -8,6 +8,7 @@ mod config;
 mod durable;
 mod fate;
 mod files;
+mod history;
 mod ignore;
 mod index;
 mod open;

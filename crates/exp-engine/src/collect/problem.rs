@@ -12,14 +12,7 @@ use crate::revision::Problem;
 /// Says why a revision cannot be shown.
 pub(crate) fn problem(error: &Error) -> Arc<Problem> {
     let class = match error {
-        Error::Pipeline(error) => match &error.fault {
-            PipelineFault::Syntax { .. } | PipelineFault::Conflict => "YAMLSyntaxError",
-            PipelineFault::Load { .. } => "YAMLFileCorruptedError",
-            PipelineFault::UnknownKey { .. }
-            | PipelineFault::WrongType { .. }
-            | PipelineFault::Missing { .. } => "YAMLValidationError",
-            _ => "ResolveError",
-        },
+        Error::Pipeline(error) => class_of(&error.fault),
         Error::Recorded {
             source: LockError::Syntax { .. } | LockError::Conflict { .. }, ..
         } => "YAMLSyntaxError",
@@ -50,6 +43,17 @@ pub(crate) fn not_recorded(path: &str) -> Arc<Problem> {
 /// Says that an object cannot be read.
 pub(crate) fn failed(error: &dyn StdError) -> Arc<Problem> {
     Arc::new(Problem { class: "OSError", message: chain(error) })
+}
+
+fn class_of(fault: &PipelineFault) -> &'static str {
+    match fault {
+        PipelineFault::Syntax { .. } | PipelineFault::Conflict => "YAMLSyntaxError",
+        PipelineFault::Load { .. } => "YAMLFileCorruptedError",
+        PipelineFault::UnknownKey { .. } | PipelineFault::WrongType { .. } | PipelineFault::Missing { .. } => {
+            "YAMLValidationError"
+        }
+        _ => "ResolveError",
+    }
 }
 
 fn corrupted(error: &ParseError) -> &'static str {

@@ -185,6 +185,15 @@ impl Shape {
     }
 }
 
+impl Spec {
+    /// Returns a parameter file of which everything is taken.
+    pub(super) fn whole(path: &RelPath) -> Self {
+        let format = Format::of(path.as_str());
+        let usage = Usage { id: by_format(format) + N_FORMATS, format, takes: Takes::All };
+        Self { path: path.clone(), shown: Arc::from(path.as_str()), usage, is_optional: false }
+    }
+}
+
 /// All usages that were met, so that equal ones have one number.
 #[derive(Debug, Default)]
 pub(super) struct Usages(Vec<(Format, Takes)>);
@@ -192,29 +201,35 @@ pub(super) struct Usages(Vec<(Format, Takes)>);
 impl Usages {
     fn usage(&mut self, path: &RelPath, takes: Takes) -> Usage {
         let format = Format::of(path.as_str());
+        if takes == Takes::All {
+            return Usage { id: by_format(format) + N_FORMATS, format, takes };
+        }
         let known = self.0.iter().position(|known| known.0 == format && known.1 == takes);
         let known = known.unwrap_or_else(|| {
             self.0.push((format, takes.clone()));
             self.0.len() - 1
         });
-        Usage { id: N_METRIC_USAGES + known, format, takes }
+        Usage { id: 2 * N_FORMATS + known, format, takes }
     }
 }
 
-/// The first numbers belong to metrics, one for each format.
-const N_METRIC_USAGES: usize = 4;
+/// The first numbers belong to metrics, one for each format, the next to whole parameter files.
+const N_FORMATS: usize = 4;
+
+fn by_format(format: Format) -> usize {
+    match format {
+        Format::Yaml => 0,
+        Format::Json => 1,
+        Format::Toml => 2,
+        Format::Python => 3,
+    }
+}
 
 impl Usage {
     /// Returns the usage of a metric file.
     pub(super) fn metric(path: &str) -> Self {
         let format = Format::of(path);
-        let id = match format {
-            Format::Yaml => 0,
-            Format::Json => 1,
-            Format::Toml => 2,
-            Format::Python => 3,
-        };
-        Self { id, format, takes: Takes::Metrics }
+        Self { id: by_format(format), format, takes: Takes::Metrics }
     }
 
     /// Returns what is taken from a document.

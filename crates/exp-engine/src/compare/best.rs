@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use crate::compare::{Cell, ColumnKind, ComparedRow, Comparison, Place};
+use crate::compare::{Cell, ColumnKind, ComparedRow, Comparison, RowPlace};
 
 /// Which way a metric gets better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
+pub enum MetricDirection {
     /// Larger is better.
     Up,
     /// Smaller is better.
@@ -32,16 +32,16 @@ const UP: &[&str] = &[
 ///
 /// The last part of a dotted name counts most: `train.loss` is a loss. Of words within a part the last known one
 /// decides, so that `accuracy_error` is an error.
-pub fn direction(name: &str) -> Option<Direction> {
+pub fn direction(name: &str) -> Option<MetricDirection> {
     let key = name.rsplit_once(':').map_or(name, |(_, key)| key);
     key.rsplit('.').find_map(|part| {
         let words = words(part);
         let joined: String = words.concat();
         words.iter().rev().chain([&joined]).find_map(|word| {
             if DOWN.contains(&word.as_str()) {
-                Some(Direction::Down)
+                Some(MetricDirection::Down)
             } else if UP.contains(&word.as_str()) {
-                Some(Direction::Up)
+                Some(MetricDirection::Up)
             } else {
                 None
             }
@@ -71,7 +71,7 @@ fn words(part: &str) -> Vec<String> {
     words
 }
 
-impl Direction {
+impl MetricDirection {
     /// Compares two numbers, the better one being less. NaN is worse than everything.
     pub fn compare(self, a: f64, b: f64) -> Ordering {
         match (a.is_nan(), b.is_nan()) {
@@ -89,7 +89,7 @@ impl Direction {
 impl Comparison<'_> {
     /// Returns the metric that experiments are judged by when none is named: the first whose direction its name tells
     /// and of which there is a number; the direction is the second.
-    pub fn leading_metric(&self) -> Option<(usize, Direction)> {
+    pub fn leading_metric(&self) -> Option<(usize, MetricDirection)> {
         self.columns.iter().enumerate().find_map(|(at, column)| {
             let direction = direction(&column.name).filter(|_| column.kind == ColumnKind::Metric)?;
             let has_number = self.rows.iter().any(|row| number(row, at).is_some());
@@ -101,8 +101,8 @@ impl Comparison<'_> {
 /// Returns the rows with a number in a column, the best first; equal ones stay in their order.
 ///
 /// NaN is no number. Which way is better is up to the caller, see [`direction`].
-pub fn best(comparison: &Comparison<'_>, column: usize, direction: Direction) -> Vec<Place> {
-    let mut rows: Vec<(f64, Place)> =
+pub fn best(comparison: &Comparison<'_>, column: usize, direction: MetricDirection) -> Vec<RowPlace> {
+    let mut rows: Vec<(f64, RowPlace)> =
         comparison.rows.iter().filter_map(|row| Some((number(row, column)?, row.place))).collect();
     rows.sort_by(|a, b| direction.compare(a.0, b.0));
     rows.into_iter().map(|(_, place)| place).collect()
@@ -122,19 +122,19 @@ mod tests {
     #[test]
     fn the_name_of_a_metric_tells_what_is_better() {
         for (name, expect) in [
-            ("acc", Some(Direction::Up)),
-            ("loss", Some(Direction::Down)),
-            ("train.loss", Some(Direction::Down)),
-            ("loss.train", Some(Direction::Down)),
-            ("val_accuracy", Some(Direction::Up)),
-            ("valLoss", Some(Direction::Down)),
-            ("metrics.json:acc", Some(Direction::Up)),
-            ("accuracy_error", Some(Direction::Down)),
-            ("log_loss", Some(Direction::Down)),
-            ("roc_auc", Some(Direction::Up)),
-            ("F1", Some(Direction::Up)),
-            ("top-1.acc", Some(Direction::Up)),
-            ("cross_entropy", Some(Direction::Down)),
+            ("acc", Some(MetricDirection::Up)),
+            ("loss", Some(MetricDirection::Down)),
+            ("train.loss", Some(MetricDirection::Down)),
+            ("loss.train", Some(MetricDirection::Down)),
+            ("val_accuracy", Some(MetricDirection::Up)),
+            ("valLoss", Some(MetricDirection::Down)),
+            ("metrics.json:acc", Some(MetricDirection::Up)),
+            ("accuracy_error", Some(MetricDirection::Down)),
+            ("log_loss", Some(MetricDirection::Down)),
+            ("roc_auc", Some(MetricDirection::Up)),
+            ("F1", Some(MetricDirection::Up)),
+            ("top-1.acc", Some(MetricDirection::Up)),
+            ("cross_entropy", Some(MetricDirection::Down)),
             ("epoch", None),
             ("accident", None),
             ("", None),
@@ -146,9 +146,9 @@ mod tests {
     #[test]
     fn nan_is_never_the_best() {
         let mut numbers = [f64::NAN, 1.0, f64::INFINITY, -1.0];
-        numbers.sort_by(|a, b| Direction::Up.compare(*a, *b));
+        numbers.sort_by(|a, b| MetricDirection::Up.compare(*a, *b));
         assert_eq!(format!("{numbers:?}"), "[inf, 1.0, -1.0, NaN]");
-        numbers.sort_by(|a, b| Direction::Down.compare(*a, *b));
+        numbers.sort_by(|a, b| MetricDirection::Down.compare(*a, *b));
         assert_eq!(format!("{numbers:?}"), "[-1.0, 1.0, inf, NaN]");
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use exp_core::Value;
 
-use crate::compare::{Cell, ColumnKind, CompareError, Comparison, Place};
+use crate::compare::{Cell, ColumnKind, CompareError, Comparison, RowPlace};
 
 /// So many similar names are told at most.
 const MAX_NEAR: usize = 3;
@@ -41,11 +41,11 @@ impl Comparison<'_> {
         let at = self.find(&sort.column)?;
         let mut start = 0;
         while start < self.rows.len() {
-            let Place::Experiment(baseline, _) = self.rows[start].place else {
+            let RowPlace::Experiment(baseline, _) = self.rows[start].place else {
                 start += 1;
                 continue;
             };
-            let of_baseline = |place| matches!(place, Place::Experiment(of, _) if of == baseline);
+            let of_baseline = |place| matches!(place, RowPlace::Experiment(of, _) if of == baseline);
             let n = self.rows[start..].iter().take_while(|row| of_baseline(row.place)).count();
             self.rows[start..start + n].sort_by(|a, b| {
                 let (a, b) = (&a.cells[at], &b.cells[at]);
