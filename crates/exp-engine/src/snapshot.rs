@@ -2,7 +2,7 @@
 //!
 //! All changes of files that Git tracks, staged or not; and, whether tracked or not, what the pipeline declares and Git
 //! does not ignore: parameter files, pipeline and lock files, `.dvc` files, dependencies that are no data, outputs that
-//! Git keeps, and `.gitignore` files that this run has changed. Never anything below `.dvc/tmp`.
+//! Git keeps, and the `.gitignore` files beside outputs. Never anything below `.dvc/tmp`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -119,6 +119,8 @@ fn declared(view: &View) -> BTreeSet<RelPath> {
         paths.extend(read.filter_map(|at| at.workspace()).filter(|path| !is_stored(path)).cloned());
         paths.extend(kept.filter_map(|at| at.workspace()).cloned());
     }
+    // The entries that keep outputs out of Git belong to who has the outputs.
+    paths.extend(stored.iter().filter_map(|out| out.parent()?.join(".gitignore").ok()));
     for file in &view.files {
         paths.extend(file.params.iter().chain(&file.metrics).chain(&file.plot_paths).cloned());
     }
