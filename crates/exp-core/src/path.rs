@@ -139,6 +139,13 @@ impl RelPath {
     }
 }
 
+impl Default for RelPath {
+    /// Returns the root of the workspace.
+    fn default() -> Self {
+        Self::root()
+    }
+}
+
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_root() { "." } else { self.as_str() })

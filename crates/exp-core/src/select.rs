@@ -81,10 +81,11 @@ pub enum Reach {
 }
 
 /// Which stages are meant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Selection {
     /// Every stage.
+    #[default]
     All,
     /// Those that are named and what they reach.
     Targets {

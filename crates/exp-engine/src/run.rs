@@ -29,8 +29,8 @@ use crate::shell::ShellExecutor;
 use crate::snapshot;
 use crate::view::{Broken, View};
 
-/// What is asked of a reproduction.
-#[derive(Debug, Clone)]
+/// What is asked of a reproduction; by default every stage, as a plain `dvc repro` does it.
+#[derive(Debug, Clone, Default)]
 pub struct ReproRequest {
     /// Which stages; see [`Selection`].
     pub selection: Selection,
@@ -38,8 +38,8 @@ pub struct ReproRequest {
     pub execute: ExecuteOptions,
 }
 
-/// What is asked of an experiment.
-#[derive(Debug, Clone)]
+/// What is asked of an experiment; by default every stage in the workspace, nothing changed, under a generated name.
+#[derive(Debug, Clone, Default)]
 pub struct RunRequest {
     /// What is run.
     pub repro: ReproRequest,
@@ -58,9 +58,10 @@ pub struct RunRequest {
 }
 
 /// Where an experiment runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Place {
     /// In the workspace, which holds the results afterwards.
+    #[default]
     Workspace,
     /// In a private work tree of the workspace's code, which is removed afterwards.
     Private {
