@@ -3,4 +3,5 @@
 pub(crate) mod config;
 pub(crate) mod init;
 pub(crate) mod remote;
+pub(crate) mod show;
 pub(crate) mod version;

@@ -3,9 +3,11 @@
 //! A family is a file in `args/` with what its commands are asked and a file here with what they do: arguments to
 //! engine to view. It lists its commands in a constant `COMMANDS`, made with the macro `command!`.
 
+mod compare;
 mod config;
 pub(crate) mod init;
 mod remote;
+mod show;
 mod version;
 
 use std::ffi::OsString;
@@ -18,8 +20,14 @@ use crate::grammar::Grammar;
 use crate::session::Session;
 
 /// The commands that exist, by family, in the order in which help lists them.
-const FAMILIES: &[&[CommandSpec]] =
-    &[init::COMMANDS, remote::COMMANDS, config::COMMANDS, version::COMMANDS];
+const FAMILIES: &[&[CommandSpec]] = &[
+    init::COMMANDS,
+    show::COMMANDS,
+    compare::COMMANDS,
+    remote::COMMANDS,
+    config::COMMANDS,
+    version::COMMANDS,
+];
 
 /// What every handler returns.
 pub(crate) type Outcome = Result<ExitStatus, Failure>;

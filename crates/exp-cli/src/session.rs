@@ -77,7 +77,6 @@ impl Session<'_, '_> {
     /// Opens the project around the current directory, with the environment of this process.
     ///
     /// New commits show the clock of UTC.
-    #[expect(dead_code, reason = "for the families of commands that are not in the table yet")]
     pub(crate) fn project(&self) -> Result<Project, Failure> {
         let env = &self.io.env;
         let mut shell = ShellOptions::default();
@@ -95,7 +94,6 @@ impl Session<'_, '_> {
     }
 
     /// Returns the merged and checked configuration.
-    #[expect(dead_code, reason = "for the families of commands that are not in the table yet")]
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         Ok(self.config_files().load()?)
     }
@@ -106,7 +104,6 @@ impl Session<'_, '_> {
     }
 
     /// Writes text of the answer as it is.
-    #[expect(dead_code, reason = "for the families of commands that are not in the table yet")]
     pub(crate) fn print(&mut self, text: &str) -> Result<(), Failure> {
         self.io.out.write_all(text.as_bytes()).map_err(Failure::Output)
     }
@@ -121,8 +118,18 @@ impl Session<'_, '_> {
         writeln!(out, "{line}").map_err(Failure::Output)
     }
 
+    /// Writes a line on standard error, whatever the grammar.
+    pub(crate) fn warn(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.io.err, "{line}").map_err(Failure::Output)
+    }
+
+    /// Looks at something, which may take long and is stopped by the first signal.
+    pub(crate) fn look<T>(&mut self, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
+        let (patience, on_failure) = (Patience::Stop, FailurePolicy::default());
+        self.perform(Perform { patience, on_failure, json_events: false }, work)
+    }
+
     /// Does something long: events are shown as the grammar shows them, and signals end it as `how` says.
-    #[expect(dead_code, reason = "for the families of commands that are not in the table yet")]
     pub(crate) fn perform<T>(&mut self, how: Perform, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
         let token = CancelToken::new();
         let handles_signals = self.io.handles_signals;

@@ -10,7 +10,7 @@ use exp_refs::{CommitId, PatchOptions, Reverse, TreePath};
 use crate::collect::{CollectOptions, collect_commits, collect_workspace};
 use crate::error::Error;
 use crate::project::Project;
-use crate::revision::{FileData, Files, RevisionData, RowData};
+use crate::revision::{Files, RevisionData, RowData};
 use crate::rows::resolve;
 
 /// One of the two sides of a comparison.
@@ -238,9 +238,4 @@ pub fn patch(
         [Side::Workspace, Side::Commit(new)] => git.diff_patch(new, None, &options(Reverse::Yes))?,
         [Side::Workspace, Side::Workspace] => Vec::new(),
     })
-}
-
-/// Returns whether a file of a revision could not be read although it should be there.
-pub fn has_problem(files: &Files) -> bool {
-    files.iter().any(|(_, data)| matches!(data, FileData::Error(_)))
 }

@@ -1,11 +1,13 @@
 //! exp-engine
 
 mod apply;
+mod branch;
 mod change;
 mod collect;
 mod compare;
 mod config;
 mod difference;
+mod edit;
 mod error;
 mod files;
 mod gitignore;
@@ -21,6 +23,8 @@ mod recover;
 mod revision;
 mod rows;
 mod run;
+mod save;
+mod selector;
 mod shell;
 mod snapshot;
 mod source;
@@ -40,6 +44,7 @@ pub use config::{
     RemoteConfig, Secret, SettingsError, SyntaxProblem, nearest_name, shown_url,
 };
 pub use difference::{CodeDifference, DataDifference, FileDifference, Pair, Side, patch};
+pub use edit::{Baselines, CleanReport, OnExisting};
 pub use error::{Error, ErrorKind};
 pub use exp_cache as cache;
 pub use exp_core as core;
@@ -54,9 +59,11 @@ pub use revision::{
     Baseline, DepData, ExperimentRow, ExperimentState, FileData, Files, OutData, Problem,
     RevisionData, RowData, ShowTable, Vanished,
 };
-pub use rows::{Lost, ShowRequest, Unfinished, show};
+pub use rows::{Lost, ShowRequest, Unfinished, baselines, show};
 pub use run::{Kept, Place, ReproRequest, RunOutcome, RunRequest};
+pub use save::SaveRequest;
+pub use selector::{Found, SelectorError};
 pub use shell::{GroupWatch, ShellExecutor, ShellOptions};
 pub use source::{Source, SourceEntry, SourceError, TreeSource, WorkspaceSource};
-pub use undo::{Direction, UndoPlan};
+pub use undo::{Direction, HistoryEntry, UndoPlan};
 pub use view::{Broken, View};

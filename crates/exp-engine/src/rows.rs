@@ -93,7 +93,7 @@ pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<S
             experiments.entry(experiment.baseline).or_default().push(experiment);
         }
     }
-    let asked = baselines(project, request)?;
+    let asked = asked_for(project, request)?;
     let lost = lost(project, request, &asked, &experiments)?;
 
     let mut table = ShowTable::default();
@@ -173,18 +173,39 @@ fn experiment_rows(
     made
 }
 
+/// Returns revisions and `n` commits back from each along first parents, all for `None`; without revisions, from `HEAD`.
+/// Each commit stands there once.
+///
+/// # Errors
+///
+/// When a revision does not exist, or there is neither one nor a commit.
+pub fn baselines(project: &Project, revs: &[String], n: Option<usize>) -> Result<Vec<CommitId>, Error> {
+    let mut starts = Vec::new();
+    for rev in revs {
+        starts.push(resolve(project, rev)?);
+    }
+    if revs.is_empty() {
+        starts.push(project.git().head()?.commit.ok_or(Error::NoCommit)?);
+    }
+    let mut commits = Vec::new();
+    for start in starts {
+        match n {
+            Some(1) => commits.push(start),
+            n => commits.extend(project.git().first_parents(start, n.unwrap_or(usize::MAX))?),
+        }
+    }
+    let mut seen = BTreeSet::new();
+    commits.retain(|commit| seen.insert(*commit));
+    Ok(commits)
+}
+
 /// Returns the baselines that were asked for, each once, in their order.
-fn baselines(project: &Project, request: &ShowRequest) -> Result<Vec<CommitId>, Error> {
+fn asked_for(project: &Project, request: &ShowRequest) -> Result<Vec<CommitId>, Error> {
     let git = project.git();
     let selects_all = request.all_branches || request.all_tags || request.all_commits;
     let mut commits = Vec::new();
-    for rev in &request.revs {
-        commits.extend(back_from(project, resolve(project, rev)?, request.n)?);
-    }
-    if request.revs.is_empty() && !selects_all
-        && let Some(head) = git.head()?.commit
-    {
-        commits.extend(back_from(project, head, request.n)?);
+    if !request.revs.is_empty() || !selects_all {
+        commits = baselines(project, &request.revs, request.n)?;
     }
     if request.all_branches {
         commits.extend(git.branches()?.into_iter().map(|named| named.commit));
@@ -209,13 +230,6 @@ pub(crate) fn resolve(project: &Project, rev: &str) -> Result<CommitId, Error> {
             Err(exp_refs::FindError::NotFound { .. }) => Err(error.into()),
             Err(other) => Err(other.into()),
         },
-    }
-}
-
-fn back_from(project: &Project, from: CommitId, n: Option<usize>) -> Result<Vec<CommitId>, Error> {
-    match n {
-        Some(1) => Ok(vec![from]),
-        n => Ok(project.git().first_parents(from, n.unwrap_or(usize::MAX))?),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::id::CommitId;
 use crate::layout::{self, FINISHED, RefName, UNFINISHED};
 use crate::name::{ExpName, TreePath};
 use crate::record::{LOG, RECORD, RecordError, RunRecord};
-use crate::repo::{Content, Draft, Expected, Git, RefChange, TreeChange, TreeEdit};
+use crate::repo::{Content, Draft, Expected, Git, Ref, RefChange, TreeChange, TreeEdit};
 use crate::words::Names;
 
 /// The experiments of a repository.
@@ -33,6 +33,15 @@ pub struct Experiment {
     pub ref_name: RefName,
     /// Whether it finished; if not, [`ExperimentStore::record`] says how it ended.
     pub is_finished: bool,
+}
+
+impl Experiment {
+    /// Returns the experiment that a ref keeps, here or on a remote; `None` for any other ref.
+    pub fn of_ref(found: &Ref) -> Option<Self> {
+        let (is_finished, baseline, name) = layout::parse(found.name.as_str())?;
+        let (commit, ref_name) = (found.commit, found.name.clone());
+        Some(Self { baseline, name, commit, ref_name, is_finished })
+    }
 }
 
 /// Why a change of experiments was not made. None of what was asked for was.
@@ -95,11 +104,7 @@ impl ExperimentStore {
     pub fn list(&self) -> Result<Vec<Experiment>, GitError> {
         let mut list = Vec::new();
         for prefix in [FINISHED, UNFINISHED] {
-            list.extend(self.git.list_refs(prefix)?.into_iter().filter_map(|found| {
-                let (is_finished, baseline, name) = layout::parse(found.name.as_str())?;
-                let commit = found.commit;
-                Some(Experiment { baseline, name, commit, ref_name: found.name, is_finished })
-            }));
+            list.extend(self.git.list_refs(prefix)?.iter().filter_map(Experiment::of_ref));
         }
         list.sort_by(|a, b| {
             (a.baseline, &a.name, !a.is_finished).cmp(&(b.baseline, &b.name, !b.is_finished))

@@ -9,17 +9,26 @@ pub(crate) fn columns(text: &str) -> usize {
     tabled::grid::util::string::get_text_width(text)
 }
 
-/// Writes a plain table as DVC does: columns left-aligned, two blanks on both sides of a column's content but the
-/// first's left, no rule, no blanks at the end of a line.
+/// Writes a plain table as DVC does: columns left-aligned and two blanks apart, a column never narrower than its heading
+/// and two blanks more, no rule, no blanks at the end of a line.
 pub(crate) fn plain(header: &[String], rows: &[Vec<String>]) -> String {
-    let mut builder = Builder::default();
-    builder.push_record(header.iter().cloned());
-    for row in rows {
-        builder.push_record(row.iter().cloned());
+    let widths: Vec<usize> = (header.iter().enumerate())
+        .map(|(at, head)| {
+            let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| columns(cell));
+            cells.max().unwrap_or(0).max(columns(head) + 2)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in std::iter::once(header).chain(rows.iter().map(Vec::as_slice)) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width.saturating_sub(columns(cell)) + 2));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
-    let mut table = builder.build();
-    table.with(Style::empty()).with(Padding::new(0, 4, 0, 0));
-    trimmed(&table.to_string())
+    text
 }
 
 /// A column of our own table.
@@ -118,7 +127,7 @@ mod tests {
         );
         assert_eq!(
             text,
-            "Path           lr     seed\nparams.yaml    0.1    1\np              -      12345\n"
+            "Path         lr    seed\nparams.yaml  0.1   1\np            -     12345\n"
         );
     }
 

@@ -1,0 +1,141 @@
+//! The JSON of `exp show`, as DVC writes it and as its editor extension reads it.
+
+use exp_engine::core::{Artifact, Table, Value};
+use exp_engine::{
+    Baseline, ExperimentRow, ExperimentState, FileData, Files, Problem, RevisionData, RowData, ShowTable,
+};
+
+use crate::view::json::object;
+use crate::view::time::iso;
+
+/// How the JSON is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WireOptions {
+    /// Whether branches and tags are not named.
+    pub(crate) sha: bool,
+    /// The clock of the times, in seconds east of UTC.
+    pub(crate) offset: i32,
+}
+
+/// Makes the list of revisions.
+pub(crate) fn json(table: &ShowTable, options: WireOptions) -> Value {
+    let workspace = table.workspace.iter().map(|data| state("workspace", None, data, None, options));
+    let baselines = table.baselines.iter().map(|one| baseline(one, options));
+    Value::List(workspace.chain(baselines).collect())
+}
+
+fn baseline(baseline: &Baseline, options: WireOptions) -> Value {
+    let name = baseline.name.as_deref().filter(|_| !options.sha);
+    let experiments = baseline.experiments.iter().map(|row| experiment(row, options)).collect::<Vec<_>>();
+    state(&baseline.rev.to_string(), name, &baseline.data, Some(experiments), options)
+}
+
+fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
+    let mut revision = state(&row.rev.to_string(), Some(row.name.as_str()), &row.data, None, options);
+    let (cause, exit_code) = match &row.state {
+        ExperimentState::Unfinished(record) => (Some(super::look::cause(record)), record.exit_code),
+        ExperimentState::Unreadable(problem) => (Some(problem.message.clone()), None),
+        _ => (None, None),
+    };
+    let mut executor = Value::Null;
+    if let Some(cause) = cause {
+        if let Value::Table(members) = &mut revision {
+            let error = object([("msg", Value::from(cause)), ("type", Value::from(""))]);
+            members.insert("error".to_owned(), error);
+        }
+        let local = object([
+            ("root", Value::Null),
+            ("log", Value::Null),
+            ("pid", Value::Null),
+            ("returncode", exit_code.map_or(Value::Null, |code| Value::from(i64::from(code)))),
+            ("task_id", Value::Null),
+        ]);
+        executor = object([("state", Value::from("failed")), ("name", Value::Null), ("local", local)]);
+    }
+    object([
+        ("revs", Value::List(vec![revision])),
+        ("executor", executor),
+        ("name", Value::from(row.name.as_str())),
+    ])
+}
+
+fn state(
+    rev: &str,
+    name: Option<&str>,
+    row: &RowData,
+    experiments: Option<Vec<Value>>,
+    options: WireOptions,
+) -> Value {
+    let (shown, error) = match row {
+        Ok(found) => (data(rev, found, options), Value::Null),
+        Err(problem) => (Value::Null, error(problem, Order::MessageFirst)),
+    };
+    let experiments = experiments.filter(|list| !list.is_empty()).map_or(Value::Null, Value::List);
+    object([
+        ("rev", Value::from(rev)),
+        ("name", name.map_or(Value::Null, Value::from)),
+        ("data", shown),
+        ("error", error),
+        ("experiments", experiments),
+    ])
+}
+
+fn data(rev: &str, data: &RevisionData, options: WireOptions) -> Value {
+    let time = data.timestamp.map_or(Value::Null, |at| Value::from(iso(at, options.offset)));
+    let deps = data.deps.iter().map(|(path, dep)| (path.to_string(), Value::Table(artifact(dep.artifact))));
+    let outs = data.outs.iter().map(|(path, out)| {
+        let mut members = artifact(out.artifact);
+        members.insert("use_cache".to_owned(), Value::Bool(out.use_cache));
+        members.insert("is_data_source".to_owned(), Value::Bool(out.is_data_source));
+        (path.to_string(), Value::Table(members))
+    });
+    object([
+        ("rev", Value::from(rev)),
+        ("timestamp", time),
+        ("params", files(&data.params)),
+        ("metrics", files(&data.metrics)),
+        ("deps", Value::Table(deps.collect())),
+        ("outs", Value::Table(outs.collect())),
+        ("meta", Value::table()),
+    ])
+}
+
+/// Writes files by name, each with its data or what is wrong with it.
+pub(crate) fn files(files: &Files) -> Value {
+    let members = files.iter().map(|(path, found)| {
+        let found = match found {
+            FileData::Value(value) => object([("data", (**value).clone())]),
+            FileData::Error(problem) => object([("error", error(problem, Order::TypeFirst))]),
+        };
+        (path.to_string(), found)
+    });
+    Value::Table(members.collect())
+}
+
+/// In which order the members of an error stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// As of files.
+    TypeFirst,
+    /// As of revisions.
+    MessageFirst,
+}
+
+/// Writes what is wrong with a file or a revision.
+pub(crate) fn error(problem: &Problem, order: Order) -> Value {
+    let class = ("type", Value::from(problem.class));
+    let message = ("msg", Value::from(problem.message.as_str()));
+    match order {
+        Order::TypeFirst => object([class, message]),
+        Order::MessageFirst => object([message, class]),
+    }
+}
+
+fn artifact(artifact: Option<Artifact>) -> Table {
+    let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
+    let mut members = Table::new();
+    members.insert("hash".to_owned(), artifact.map_or(Value::Null, |found| Value::from(found.id.to_string())));
+    members.insert("size".to_owned(), number(artifact.and_then(|found| found.size)));
+    members.insert("nfiles".to_owned(), number(artifact.and_then(|found| found.n_files)));
+    members
+}
