@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use exp_core::{KeyPath, Value};
 
+use crate::number::python_str;
+
 use self::parse::{Given, parse_change};
 pub use self::sweep::{Axis, Combinations, Overrides};
 
@@ -107,6 +109,25 @@ pub struct ParamChange {
     pub file: Option<String>,
     /// What is changed.
     pub change: Override,
+}
+
+impl ParamChange {
+    /// Returns the change with its value, as it can be typed again; text that needs quotes has lost them.
+    pub fn to_text(&self) -> String {
+        let literal = match &self.change {
+            Override::Set(_, literal)
+            | Override::Add(_, literal)
+            | Override::Upsert(_, literal) => Some(literal),
+            Override::Remove(_, literal) => literal.as_ref(),
+        };
+        let Some(literal) = literal else { return self.to_string() };
+        let value = match (literal.spelling(&KeyPath::root()), &literal.value) {
+            (Some(spelling), _) => spelling.to_owned(),
+            (None, Value::Null) => "null".to_owned(),
+            (None, value) => python_str(value),
+        };
+        format!("{self}={value}")
+    }
 }
 
 impl FromStr for ParamChange {

@@ -219,3 +219,13 @@ fn sweeps_are_combined_in_the_order_of_dvc() {
     assert!(Overrides::parse(&["a=choice(5)"]).expect("valid").is_sweep());
     assert!(Overrides::parse(&["a=5"]).expect("valid").single().is_some());
 }
+
+#[test]
+fn a_change_is_told_as_it_can_be_typed_again() {
+    for text in
+        ["lr=1e-4", "conf/a.yaml:+x.y=abc", "~z", "~z=1", "++n=null", "flag=True", "l=[1, 2]"]
+    {
+        let change: ParamChange = text.parse().unwrap();
+        assert_eq!(change.to_text(), text);
+    }
+}
