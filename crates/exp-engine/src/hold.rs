@@ -7,23 +7,48 @@
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use exp_core::{CancelToken, Cancelled, Ctx};
 
 use crate::error::Error;
 use crate::files::FileError;
 use crate::project::Project;
 
-/// How long another short command is waited for.
+/// How long another short command is waited for, unless locks are waited for as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a lock that someone else holds is tried.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The right to write to a workspace; dropping it gives it up.
 #[derive(Debug)]
 pub(crate) struct Hold {
     run: Option<File>,
-    dvc: Option<(PathBuf, Mutex<Option<File>>)>,
+    dvc: Option<DvcLock>,
     signal: Option<PathBuf>,
+}
+
+/// How long a lock is waited for.
+#[derive(Debug)]
+struct Wait<'t> {
+    /// No longer than this; `None` for as long as it takes.
+    limit: Option<Duration>,
+    /// Any wish to end ends the wait.
+    cancel: Option<&'t CancelToken>,
+}
+
+impl<'t> Wait<'t> {
+    /// As long as it takes, whatever is wished.
+    const PATIENT: Wait<'static> = Wait { limit: None, cancel: None };
+
+    /// Waits as the options of the project say, and for `usual` when they say nothing.
+    fn new(ctx: &'t Ctx<'_>, project: &Project, usual: Duration) -> Self {
+        let limit = (!project.options().wait_for_lock).then_some(usual);
+        Self { limit, cancel: Some(ctx.cancel_token()) }
+    }
 }
 
 impl Hold {
@@ -31,20 +56,11 @@ impl Hold {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] at once when another run holds it, and after some seconds when another command does.
-    pub(crate) fn workspace(project: &Project) -> Result<Self, Error> {
-        let path = project.scratch().join("workspace.lock");
-        let run = open(&path)?;
-        match run.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Busy { what: "the workspace".to_owned() });
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(FileError::at("lock", &path)(source).into());
-            }
-        }
-        let mut hold = Self::brief(project)?;
+    /// [`Error::Busy`] at once when another run holds it, and after some seconds when another command does, unless locks
+    /// are waited for.
+    pub(crate) fn workspace(ctx: &Ctx<'_>, project: &Project) -> Result<Self, Error> {
+        let run = lock_workspace(ctx, project)?;
+        let mut hold = Self::brief(ctx, project)?;
         hold.run = Some(run);
         // Where editors look for the process to stop.
         let signal = project.root().join(".dvc/tmp/exps/rwlock.lock");
@@ -61,11 +77,24 @@ impl Hold {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] when another command holds it for more than some seconds.
-    pub(crate) fn brief(project: &Project) -> Result<Self, Error> {
+    /// [`Error::Busy`] when another command holds it for more than some seconds, unless locks are waited for.
+    pub(crate) fn brief(ctx: &Ctx<'_>, project: &Project) -> Result<Self, Error> {
         let path = project.root().join(".dvc/tmp/lock");
-        let file = acquire(&path)?;
-        Ok(Self { run: None, dvc: Some((path, Mutex::new(Some(file)))), signal: None })
+        let file = acquire(&path, &Wait::new(ctx, project, PATIENCE))?;
+        let state = Mutex::new(DvcState { file: Some(file), working: 0 });
+        Ok(Self { run: None, dvc: Some(DvcLock { path, state }), signal: None })
+    }
+
+    /// Takes the workspace for a short command that must not meet a run, such as one that replaces files.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] at once when a run holds it, and after some seconds when another command does.
+    pub(crate) fn idle(ctx: &Ctx<'_>, project: &Project) -> Result<Self, Error> {
+        let run = lock_workspace(ctx, project)?;
+        let mut hold = Self::brief(ctx, project)?;
+        hold.run = Some(run);
+        Ok(hold)
     }
 
     /// Takes nothing, for work in a private tree.
@@ -73,15 +102,56 @@ impl Hold {
         Self { run: None, dvc: None, signal: None }
     }
 
-    /// Lets DVC's lock go while `work` is done, and takes it again.
-    pub(crate) fn released<T>(&self, work: impl FnOnce() -> T) -> Result<T, Error> {
-        let Some((path, slot)) = &self.dvc else { return Ok(work()) };
-        let set = |file| *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = file;
-        set(None);
+    /// Lets DVC's lock go while `work` is done, and takes it again, however long that takes: what was worked out must
+    /// not get lost because another command is slow.
+    ///
+    /// Several threads may do this at a time; the lock is back when the last of them is done.
+    pub(crate) fn released<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(dvc) = &self.dvc else { return work() };
+        let enter = || {
+            let mut state = held(&dvc.state);
+            state.working += 1;
+            state.file = None;
+        };
+        let leave = || {
+            let mut state = held(&dvc.state);
+            state.working -= 1;
+            if state.working == 0 {
+                // Without the lock the result is still worth writing down.
+                state.file = acquire(&dvc.path, &Wait::PATIENT).ok();
+            }
+        };
+        enter();
         let done = work();
-        set(Some(acquire(path)?));
-        Ok(done)
+        leave();
+        done
     }
+}
+
+/// DVC's lock, and how many commands of stages run without it.
+#[derive(Debug)]
+struct DvcLock {
+    path: PathBuf,
+    state: Mutex<DvcState>,
+}
+
+#[derive(Debug)]
+struct DvcState {
+    file: Option<File>,
+    working: usize,
+}
+
+fn held(state: &Mutex<DvcState>) -> MutexGuard<'_, DvcState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the lock that a run holds as long as it lasts.
+fn lock_workspace(ctx: &Ctx<'_>, project: &Project) -> Result<File, Error> {
+    let path = project.scratch().join("workspace.lock");
+    let wait = Wait::new(ctx, project, Duration::ZERO);
+    let run = open(&path)?;
+    lock(&run, &path, "the workspace", &wait)?;
+    Ok(run)
 }
 
 impl Drop for Hold {
@@ -105,26 +175,33 @@ fn open(path: &Path) -> Result<File, Error> {
         .map_err(FileError::at("open", path))?)
 }
 
-fn acquire(path: &Path) -> Result<File, Error> {
+fn acquire(path: &Path, wait: &Wait<'_>) -> Result<File, Error> {
+    let mut file = open(path)?;
+    lock(&file, path, "the project", wait)?;
+    // DVC writes its process number there, for people who look.
+    drop(file.set_len(0));
+    drop(write!(file, " {}\n", std::process::id()));
+    Ok(file)
+}
+
+/// Locks `file`, which is `what`, and waits for who holds it.
+fn lock(file: &File, path: &Path, what: &str, wait: &Wait<'_>) -> Result<(), Error> {
     let start = Instant::now();
     loop {
-        let mut file = open(path)?;
         match file.try_lock() {
-            Ok(()) => {
-                // DVC writes its process number there, for people who look.
-                drop(file.set_len(0));
-                drop(write!(file, " {}\n", std::process::id()));
-                return Ok(file);
-            }
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
-                thread::sleep(Duration::from_millis(20))
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Busy { what: "the project".to_owned() });
-            }
+            Ok(()) => return Ok(()),
             Err(TryLockError::Error(source)) => {
                 return Err(FileError::at("lock", path)(source).into());
             }
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if wait.limit.is_some_and(|limit| start.elapsed() >= limit) {
+            return Err(Error::Busy { what: what.to_owned() });
+        }
+        match wait.cancel {
+            None => thread::sleep(PAUSE),
+            Some(token) if token.sleep(PAUSE).is_none() => {}
+            Some(_) => return Err(Cancelled.into()),
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct ProjectOptions {
     pub utc_offset: i32,
     /// Whether Git objects and refs are synced to disk before a command says that it is done.
     pub durable: bool,
+    /// Whether what another process holds is waited for as long as it takes. Otherwise a run is not waited for and
+    /// another command for some seconds.
+    pub wait_for_lock: bool,
 }
 
 impl Default for ProjectOptions {
@@ -41,6 +44,7 @@ impl Default for ProjectOptions {
             shell: ShellOptions::default(),
             utc_offset: 0,
             durable: true,
+            wait_for_lock: false,
         }
     }
 }
