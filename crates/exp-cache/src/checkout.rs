@@ -13,6 +13,7 @@ use crate::error::{CacheError, io_error};
 use crate::look::{MEMO_FILES, MEMO_SIZE};
 use crate::memo::Note;
 use crate::session::enter;
+use crate::tree::Tree;
 use crate::walk::{Filter, Found, Kind, Listing, Seen, Stat, is_absence, look};
 
 /// What a checkout would do. Made by [`Cache::plan_checkout`], used up by [`Cache::checkout`].
@@ -56,6 +57,20 @@ pub struct CheckoutStats {
 }
 
 impl CheckoutPlan {
+    fn new(dest: &Path, is_dir: bool) -> Self {
+        Self {
+            dest: dest.to_path_buf(),
+            is_dir,
+            writes: Vec::new(),
+            removes: Vec::new(),
+            unsaved: Vec::new(),
+            missing: Vec::new(),
+            before: BTreeMap::new(),
+            leaves: Vec::new(),
+            set_mode: None,
+        }
+    }
+
     /// Returns where it would write.
     pub fn dest(&self) -> &Path {
         &self.dest
@@ -112,40 +127,61 @@ impl Cache {
         dest: &Path,
         filter: &dyn Filter,
     ) -> Result<CheckoutPlan, CacheError> {
-        let mut plan = CheckoutPlan {
-            dest: dest.to_path_buf(),
-            is_dir: artifact.is_some_and(|artifact| artifact.id.is_tree()),
-            writes: Vec::new(),
-            removes: Vec::new(),
-            unsaved: Vec::new(),
-            missing: Vec::new(),
-            before: BTreeMap::new(),
-            leaves: Vec::new(),
-            set_mode: None,
-        };
-        let Some(target) = self.target(artifact, &mut plan)? else { return Ok(plan) };
-        let (found, dirs) = match look(ctx, dest, filter)? {
+        let mut plan = CheckoutPlan::new(dest, artifact.is_some_and(|one| one.id.is_tree()));
+        match self.target(artifact, &mut plan)? {
+            Some(target) => self.plan_target(ctx, &target, plan, filter),
+            None => Ok(plan),
+        }
+    }
+
+    /// Plans what makes the directory `dest` hold the files of `tree`, as [`Cache::plan_checkout`] does; the manifest
+    /// itself need not be stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::plan_checkout`].
+    pub fn plan_checkout_tree(
+        &self,
+        ctx: &Ctx<'_>,
+        tree: &Tree,
+        dest: &Path,
+        filter: &dyn Filter,
+    ) -> Result<CheckoutPlan, CacheError> {
+        self.plan_target(ctx, &files_of(tree), CheckoutPlan::new(dest, true), filter)
+    }
+
+    fn plan_target(
+        &self,
+        ctx: &Ctx<'_>,
+        target: &Target,
+        mut plan: CheckoutPlan,
+        filter: &dyn Filter,
+    ) -> Result<CheckoutPlan, CacheError> {
+        let dest = plan.dest.clone();
+        // Nothing is wanted at all, not even a directory.
+        let is_gone = target.is_empty() && !plan.is_dir;
+        let (found, dirs) = match look(ctx, &dest, filter)? {
             Seen::Nothing => (Vec::new(), None),
             Seen::One(found) => (vec![found], None),
-            Seen::Dir(listing) if listing.is_linked && artifact.is_none() => {
+            Seen::Dir(listing) if listing.is_linked && is_gone => {
                 // Removing the link loses nothing: the directory it leads to stays.
-                let own = fs::symlink_metadata(dest).map_err(io_error("look at", dest))?;
+                let own = fs::symlink_metadata(&dest).map_err(io_error("look at", &dest))?;
                 plan.removes.push(String::new());
                 plan.before.insert(String::new(), Stat::of(&own));
                 return Ok(plan);
             }
             Seen::Dir(listing) if listing.is_linked => {
-                return Err(CacheError::LinkedDirectory { path: dest.to_path_buf() });
+                return Err(CacheError::LinkedDirectory { path: dest });
             }
             Seen::Dir(Listing { found, dirs, .. }) => (found, Some(dirs)),
         };
         // Links to directories are no part of a directory, so they stay unless they are in the way.
         let mut found = found;
         if plan.is_dir {
-            found.retain(|found| found.kind != Kind::LinkedDir || hinders(&target, &found.path));
+            found.retain(|found| found.kind != Kind::LinkedDir || hinders(target, &found.path));
         }
-        self.compare(ctx, (&target, &found), &mut plan)?;
-        plan.leaves = leaves(artifact, dirs, &plan);
+        self.compare(ctx, (target, &found), &mut plan)?;
+        plan.leaves = leaves(is_gone, dirs, &plan);
         Ok(plan)
     }
 
@@ -161,10 +197,7 @@ impl Cache {
             return Ok(Some(Target::from([(String::new(), one)])));
         }
         match self.read_tree(&artifact.id) {
-            Ok(tree) => {
-                let files = tree.entries().iter().map(|e| (e.path.clone(), (e.digest, false)));
-                Ok(Some(files.collect()))
-            }
+            Ok(tree) => Ok(Some(files_of(&tree))),
             Err(CacheError::Missing { id }) => {
                 plan.missing.push(id);
                 Ok(None)
@@ -350,6 +383,10 @@ impl Cache {
     }
 }
 
+fn files_of(tree: &Tree) -> Target {
+    tree.entries().iter().map(|entry| (entry.path.clone(), (entry.digest, false))).collect()
+}
+
 /// Returns whether something is to be at `path` or below it.
 fn hinders(target: &Target, path: &str) -> bool {
     let below = format!("{path}/");
@@ -358,11 +395,7 @@ fn hinders(target: &Target, path: &str) -> bool {
 }
 
 /// Lists the directories that go: those that hinder a file, and those that lose their last file.
-fn leaves(
-    artifact: Option<&Artifact>,
-    dirs: Option<Vec<String>>,
-    plan: &CheckoutPlan,
-) -> Vec<(String, bool)> {
+fn leaves(is_gone: bool, dirs: Option<Vec<String>>, plan: &CheckoutPlan) -> Vec<(String, bool)> {
     let Some(dirs) = dirs else { return Vec::new() };
     let writes: BTreeSet<&str> = plan.writes.iter().map(|write| write.path.as_str()).collect();
     let hinders = |dir: &str| {
@@ -377,7 +410,6 @@ fn leaves(
             dir = parent(dir);
         }
     }
-    let is_gone = artifact.is_none();
     let mut leaves: Vec<(String, bool)> = dirs
         .into_iter()
         .rev()

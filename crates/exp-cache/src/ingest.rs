@@ -100,6 +100,17 @@ impl Cache {
         Ok(id)
     }
 
+    /// Stores a directory's manifest; its files are the caller's business.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    pub fn add_tree(&self, tree: &Tree) -> Result<ObjectId, CacheError> {
+        let _writer = enter(&self.0.layout, &self.0.disk)?;
+        self.store_tree(tree)?;
+        Ok(tree.id())
+    }
+
     pub(crate) fn store_tree(&self, tree: &Tree) -> Result<(), CacheError> {
         let bytes = tree.to_bytes();
         self.store_bytes(ObjectId::tree(Digest::of(tree.algorithm(), &bytes)), &bytes)

@@ -50,6 +50,21 @@ impl Cache {
         path: &Path,
         filter: &dyn Filter,
     ) -> Result<Option<Artifact>, CacheError> {
+        Ok(self.digest_tree_as(ctx, algorithm, path, filter)?.map(|(artifact, _)| artifact))
+    }
+
+    /// Returns the content at `path` as [`Cache::digest_as`] does, and for a directory its files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::digest`].
+    pub fn digest_tree_as(
+        &self,
+        ctx: &Ctx<'_>,
+        algorithm: Algorithm,
+        path: &Path,
+        filter: &dyn Filter,
+    ) -> Result<Option<(Artifact, Option<Tree>)>, CacheError> {
         let found = match look(ctx, path, filter)? {
             Seen::Nothing => return Ok(None),
             Seen::One(found) => only_content(ctx, path, vec![found])?,
@@ -57,11 +72,12 @@ impl Cache {
                 let found = only_content(ctx, path, listing.found)?;
                 let digests = self.digest_found(ctx, algorithm, (path, &found))?;
                 let tree = tree_of(algorithm, path, &found, &digests)?;
-                return Ok(Some(tree_artifact(&tree, &found)));
+                return Ok(Some((tree_artifact(&tree, &found), Some(tree))));
             }
         };
         let digests = self.digest_found(ctx, algorithm, (path, &found))?;
-        Ok(found.first().zip(digests.first()).map(|(found, digest)| file_artifact(found, *digest)))
+        let file = found.first().zip(digests.first());
+        Ok(file.map(|(found, digest)| (file_artifact(found, *digest), None)))
     }
 
     /// Returns the digest of each file, in the order of `found`, all of which have content.

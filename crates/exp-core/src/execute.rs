@@ -25,6 +25,7 @@ use crate::report::{Ended, ExecuteError, Outcome, RunReport, StageReport};
 use crate::stage::StageId;
 
 use perform::Turn;
+pub use perform::{record_as_is, recordable};
 
 /// What is to be executed, and with what.
 #[derive(Clone, Copy)]

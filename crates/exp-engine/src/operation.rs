@@ -47,6 +47,10 @@ pub enum OperationKind {
     Save,
     /// Data was added, committed or checked out.
     Data,
+    /// A stage was written, frozen or unfrozen.
+    Stage,
+    /// Experiments were received.
+    Pull,
     /// An operation was taken back.
     Undo,
     /// An operation that was taken back was done again.

@@ -9,7 +9,7 @@ use crate::event::{Event, RestoredFrom, StageEvent, Warning};
 use crate::lock::{LockEntry, StageLock};
 use crate::path::Location;
 use crate::plan::Reason;
-use crate::port::{Exit, PortError, Recorded};
+use crate::port::{Exit, Inputs, PortError, Recorded};
 use crate::report::{Failure, Outcome, StageReport};
 use crate::stage::{Out, OutKind, Stage};
 
@@ -380,9 +380,28 @@ fn agrees(wanted: &StageLock, found: &StageLock) -> bool {
     wanted.cmd == found.cmd && same_deps && same_params && same_outs
 }
 
+/// Returns what is to be recorded of a stage that is taken as it is, without running it: what it reads now, and these
+/// outputs, by path as the stage writes it.
+///
+/// Foreign fields of the old record stay with a content that did not change.
+///
+/// # Errors
+///
+/// When a port fails or a stop was asked for.
+pub fn record_as_is(
+    ctx: &Ctx<'_>,
+    stage: &Stage,
+    inputs: &dyn Inputs,
+    recorded: Option<&StageLock>,
+    outs: Vec<(&str, Option<Artifact>)>,
+) -> Result<StageLock, PortError> {
+    let snapshot = Snapshot::take(ctx, stage, inputs)?;
+    Ok(lock_of(stage, &snapshot, recorded, outs))
+}
+
 /// Returns whether runs of the stage may be written to and taken from the run cache: its command alone decides what
 /// its outputs are, and all of them are in the project and stored.
-fn recordable(stage: &Stage) -> bool {
+pub fn recordable(stage: &Stage) -> bool {
     let has_all = stage.cmd.is_some()
         && !(stage.deps.is_empty() && stage.params.is_empty())
         && !stage.outs.is_empty();

@@ -1,0 +1,143 @@
+//! Which data experiments need, and where it goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exp_core::{Ctx, ObjectId, RelPath, Warning};
+use exp_refs::{CommitId, ExpName, Experiment};
+
+use super::{MissingObject, OpenRemote};
+use crate::config::ConfigFiles;
+use crate::error::Error;
+use crate::project::Project;
+use crate::source::{Source, TreeSource};
+use crate::view::{Broken, View};
+
+/// An output of an experiment that belongs on a data remote.
+#[derive(Debug, Clone)]
+pub(super) struct Need {
+    pub(super) experiment: ExpName,
+    pub(super) path: RelPath,
+    pub(super) id: ObjectId,
+    size: u64,
+    /// The remote that the output names.
+    remote: Option<String>,
+}
+
+/// The data of some experiments.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    pub(super) all: Vec<Need>,
+    /// Outputs that are kept from remotes: `push: false`.
+    pub(super) kept_here: BTreeSet<RelPath>,
+    /// The configuration that each experiment carries.
+    configs: Vec<(ExpName, Vec<u8>)>,
+}
+
+impl Needs {
+    /// Reads what the experiments record.
+    pub(super) fn of(project: &Project, experiments: &[Experiment]) -> Result<Self, Error> {
+        let mut needs = Self::default();
+        let mut seen: BTreeSet<CommitId> = BTreeSet::new();
+        for experiment in experiments {
+            if seen.insert(experiment.commit) {
+                needs.read(project, experiment)?;
+            }
+        }
+        Ok(needs)
+    }
+
+    fn read(&mut self, project: &Project, experiment: &Experiment) -> Result<(), Error> {
+        let reader = project.git().reader();
+        let tree = reader.tree_of(experiment.commit)?.id();
+        let source = TreeSource::new(&reader, tree, project.prefix().clone());
+        let view = View::load(&source, project.root(), Broken::Fail)?;
+        if let Some(config) = source.read(&RelPath::new(".dvc/config")?)? {
+            self.configs.push((experiment.name.clone(), config));
+        }
+        for stage in &view.stages {
+            let Some(lock) = view.recorded(&stage.id) else { continue };
+            // What was imported from another repository is fetched from there.
+            if lock.deps.iter().any(|dep| dep.extra.contains_key("repo")) {
+                continue;
+            }
+            for out in stage.outs.iter().filter(|out| out.cache) {
+                let Some(path) = out.location.workspace() else { continue };
+                let Some(artifact) = lock.out(&out.path).and_then(|entry| entry.artifact) else {
+                    continue;
+                };
+                if !out.push {
+                    self.kept_here.insert(path.clone());
+                    continue;
+                }
+                self.all.push(Need {
+                    experiment: experiment.name.clone(),
+                    path: path.clone(),
+                    id: artifact.id,
+                    size: artifact.size.unwrap_or_default(),
+                    remote: out.remote.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many distinct outputs there are, and their size.
+    pub(super) fn extent(&self) -> (usize, u64) {
+        let sizes: BTreeMap<ObjectId, u64> = self.all.iter().map(|need| (need.id, need.size)).collect();
+        (sizes.len(), sizes.values().sum())
+    }
+
+    /// Parts the objects by the remote they belong to; `None` for those that have none.
+    pub(super) fn by_remote(
+        &self,
+        project: &Project,
+        asked: Option<&str>,
+    ) -> BTreeMap<Option<String>, BTreeSet<ObjectId>> {
+        let default = project.config().default_remote();
+        let mut parts: BTreeMap<Option<String>, BTreeSet<ObjectId>> = BTreeMap::new();
+        for need in &self.all {
+            let name = asked.map(str::to_owned).or_else(|| need.remote.clone());
+            parts.entry(name.or_else(|| default.clone())).or_default().insert(need.id);
+        }
+        parts
+    }
+
+    /// Names objects: outputs, and files in directories whose manifest is in the store.
+    pub(super) fn name(&self, project: &Project, ids: &[ObjectId]) -> Vec<MissingObject> {
+        let mut wanted: BTreeSet<ObjectId> = ids.iter().copied().collect();
+        let mut named = Vec::new();
+        for need in &self.all {
+            let mut found = |id: ObjectId, path: RelPath| {
+                if wanted.remove(&id) {
+                    named.push(MissingObject { experiment: need.experiment.clone(), path, id });
+                }
+            };
+            found(need.id, need.path.clone());
+            if !need.id.is_tree() {
+                continue;
+            }
+            let Ok(tree) = project.cache().read_tree(&need.id) else { continue };
+            for entry in tree.entries() {
+                if let Ok(path) = need.path.join(&entry.path) {
+                    found(ObjectId::file(entry.digest), path);
+                }
+            }
+        }
+        named.sort();
+        named
+    }
+
+    /// Warns when the configuration that the experiments carry does not lead to the remote.
+    pub(super) fn warn_uncommitted(&self, project: &Project, ctx: &Ctx<'_>, remote: &OpenRemote) {
+        let name = &remote.config.name;
+        let carries = |bytes: &[u8]| {
+            let path = project.root().join(".dvc/config");
+            let files = ConfigFiles { project: Some(path), ..ConfigFiles::default() };
+            let config = files.load_with_project(Some(bytes));
+            config.is_ok_and(|config| config.remote(name).is_ok_and(|one| one.url == remote.config.url))
+        };
+        if !self.configs.iter().all(|(_, config)| carries(config)) {
+            ctx.warn(&Warning::RemoteNotCommitted { remote: name.clone() });
+        }
+    }
+}
