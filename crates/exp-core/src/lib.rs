@@ -140,7 +140,7 @@ pub use event::{
     Event, EventSink, NullSink, RestoredFrom, StageEvent, Stream, TaskEvent, TaskId, TaskLabel,
     Unit, Warning,
 };
-pub use execute::{ExecuteOptions, FailurePolicy, Job, execute};
+pub use execute::{ExecuteOptions, FailurePolicy, Job, execute, record_as_is, recordable};
 pub use graph::{DeclaredOut, GraphError, Pipeline, StageGraph};
 pub use ignore::{IgnoreRule, IgnoreRules};
 pub use float::python_float;
