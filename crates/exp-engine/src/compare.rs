@@ -3,19 +3,19 @@
 //! Nothing is formatted here. Columns are named as DVC names them: by the dotted key, with the file before it where two
 //! files have the key; dependencies by their path.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use exp_core::{Artifact, Value};
 use regex::Regex;
 
-use crate::revision::{Files, Problem, RevisionData, RowData, ShowTable};
+use crate::revision::{FileData, Files, Problem, RevisionData, RowData, ShowTable};
 
 mod best;
 mod order;
 
 pub use best::{MetricDirection, best, direction};
-pub use order::{Order, Sort};
+pub use order::{Blank, Order, Sort};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,33 +227,39 @@ fn rows(table: &ShowTable) -> Vec<(RowPlace, Result<&RevisionData, &Problem>)> {
 struct Found {
     metrics: Keys,
     params: Keys,
-    deps: std::collections::BTreeSet<Arc<str>>,
+    deps: BTreeSet<Arc<str>>,
 }
 
 /// Files and their keys, both in the order of their first appearance.
 #[derive(Default)]
 struct Keys {
     files: Vec<(Arc<str>, Vec<String>)>,
-    known: HashMap<Arc<str>, (usize, HashMap<String, ()>)>,
+    known: HashMap<Arc<str>, KnownFile>,
+}
+
+#[derive(Default)]
+struct KnownFile {
+    at: usize,
+    keys: HashSet<String>,
     /// Values that were looked at already, by address: revisions share them.
-    seen: HashMap<*const Value, ()>,
+    seen: HashSet<*const Value>,
 }
 
 impl Keys {
     fn add(&mut self, data: &Files) {
         for (file, data) in data {
-            let Some(value) = data.value() else { continue };
-            if self.seen.insert(std::ptr::from_ref(value), ()).is_some() || value.as_table().is_none() {
+            let Some(value) = data.value().filter(|value| value.as_table().is_some()) else { continue };
+            let known = self.known.entry(Arc::clone(file)).or_insert_with(|| {
+                self.files.push((Arc::clone(file), Vec::new()));
+                KnownFile { at: self.files.len() - 1, ..KnownFile::default() }
+            });
+            if !known.seen.insert(std::ptr::from_ref(value)) {
                 continue;
             }
-            let (at, keys) = self.known.entry(Arc::clone(file)).or_insert_with(|| {
-                self.files.push((Arc::clone(file), Vec::new()));
-                (self.files.len() - 1, HashMap::new())
-            });
             for (key, _) in exp_params::flatten(value) {
-                if !keys.contains_key(&key) {
-                    keys.insert(key.clone(), ());
-                    self.files[*at].1.push(key);
+                if !known.keys.contains(&key) {
+                    known.keys.insert(key.clone());
+                    self.files[known.at].1.push(key);
                 }
             }
         }
@@ -319,17 +325,17 @@ impl Places {
             for (file, data) in files {
                 let Some(by_key) = places.get(file) else { continue };
                 match data {
-                    crate::revision::FileData::Error(problem) => {
+                    FileData::Error(problem) => {
                         by_key.values().for_each(|at| cells[*at] = Cell::Error(problem));
                     }
-                    crate::revision::FileData::Value(value) if value.as_table().is_some() => {
+                    FileData::Value(value) if value.as_table().is_some() => {
                         for (key, value) in exp_params::flatten(value) {
                             if let (Some(at), false) = (by_key.get(&key), *value == Value::Null) {
                                 cells[*at] = Cell::Value(value);
                             }
                         }
                     }
-                    crate::revision::FileData::Value(_) => {}
+                    FileData::Value(_) => {}
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Which revisions stand in a table: baselines by revision, branch, tag or history, and their experiments.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use exp_core::{Ctx, Timestamp};
 use exp_refs::{CommitId, Experiment, Fate};
@@ -8,7 +9,7 @@ use exp_refs::{CommitId, Experiment, Fate};
 use crate::collect::{CollectOptions, Edges, Params, collect_commits, collect_workspace, problem};
 use crate::error::Error;
 use crate::project::Project;
-use crate::revision::{Baseline, ExperimentRow, ExperimentState, RowData, ShowTable, Vanished};
+use crate::revision::{Baseline, ExperimentRow, ExperimentState, Problem, RowData, ShowTable, Vanished};
 
 /// So far back is looked for what became of baselines that nothing leads to any more.
 const FATE_LIMIT: usize = 10_000;
@@ -156,11 +157,14 @@ fn experiment_rows(
         .into_iter()
         .map(|experiment| {
             let data = next(rows);
-            let state = match store.record(&experiment) {
-                _ if experiment.is_finished => ExperimentState::Finished,
-                Ok(Some(record)) => ExperimentState::Unfinished(Box::new(record)),
-                Ok(None) => ExperimentState::Finished,
-                Err(error) => ExperimentState::Unreadable(problem(&error.into())),
+            let state = if experiment.is_finished {
+                ExperimentState::Finished
+            } else {
+                match store.record(&experiment) {
+                    Ok(Some(record)) => ExperimentState::Unfinished(Box::new(record)),
+                    Ok(None) => ExperimentState::Unreadable(no_record()),
+                    Err(error) => ExperimentState::Unreadable(problem(&error.into())),
+                }
             };
             ExperimentRow { name: experiment.name, rev: experiment.commit, data, state }
         })
@@ -171,6 +175,10 @@ fn experiment_rows(
         (!a.state.is_finished(), newest(b), b.rev).cmp(&(!b.state.is_finished(), newest(a), a.rev))
     });
     made
+}
+
+fn no_record() -> Arc<Problem> {
+    Arc::new(Problem { class: "DvcException", message: "the record of the run is missing".to_owned() })
 }
 
 /// Returns revisions and `n` commits back from each along first parents, all for `None`; without revisions, from `HEAD`.

@@ -6,7 +6,7 @@ use exp_engine::core::Ctx;
 use exp_engine::params::Precision;
 use exp_engine::refs::{CommitId, Experiment, GitCli};
 use exp_engine::{
-    CompareError, Comparison, Edges, Error, Lost, Order, Params, Patterns, Project, ShowRequest, Sort, Unfinished,
+    Blank, CompareError, Comparison, Edges, Error, Lost, Order, Params, Patterns, Project, ShowRequest, Sort, Unfinished,
     show as show_table,
 };
 
@@ -81,7 +81,8 @@ fn show(session: &mut Session<'_, '_>, args: &ShowArgs) -> Outcome {
             SortOrder::Asc => Order::Ascending,
             SortOrder::Desc => Order::Descending,
         };
-        let sort = Sort { column: column.clone(), order };
+        let blank = if is_dvc { Blank::Largest } else { Blank::Last };
+        let sort = Sort { column: column.clone(), order, blank };
         comparison.sort(&sort).map_err(|error| refused(is_dvc, &error))?;
     }
     let keep = Patterns::new(&args.keep).map_err(|error| refused(is_dvc, &error))?;

@@ -3,6 +3,7 @@
 mod config;
 mod grammar;
 mod init;
+mod show;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -64,10 +65,23 @@ impl Sandbox {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    fn vars(&self) -> BTreeMap<std::ffi::OsString, std::ffi::OsString> {
+    /// Runs `git` at a fixed time.
+    pub(crate) fn git_at(&self, time: u32, args: &[&str]) -> Result<String, Box<dyn Error>> {
+        let date = format!("{time} +0000");
+        let mut command = Command::new("git");
+        command.args(args).current_dir(&self.cwd).envs(self.vars());
+        let output = command.env("GIT_COMMITTER_DATE", &date).env("GIT_AUTHOR_DATE", &date).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    pub(crate) fn vars(&self) -> BTreeMap<std::ffi::OsString, std::ffi::OsString> {
         let home = self.dir.path().join("home").into_os_string();
         [
             ("HOME".into(), home.clone()),
+            ("TZ".into(), "UTC0".into()),
             ("DVC_SYSTEM_CONFIG_DIR".into(), home),
             ("GIT_CONFIG_GLOBAL".into(), "/dev/null".into()),
             ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),

@@ -26,11 +26,22 @@ pub struct Sort {
     pub column: String,
     /// Which way.
     pub order: Order,
+    /// Where experiments without a value stand.
+    pub blank: Blank,
+}
+
+/// Where experiments without a value stand in a sorted table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Blank {
+    /// Last, whichever way.
+    #[default]
+    Last,
+    /// As if their value were the largest, as in DVC.
+    Largest,
 }
 
 impl Comparison<'_> {
-    /// Sorts the experiments of each baseline. Those without a value come last whichever way; equal ones keep their
-    /// order.
+    /// Sorts the experiments of each baseline; equal ones keep their order. NaN is no value.
     ///
     /// Numbers come before text, and text before lists.
     ///
@@ -51,8 +62,8 @@ impl Comparison<'_> {
                 let (a, b) = (&a.cells[at], &b.cells[at]);
                 match (Rank::of(a), Rank::of(b)) {
                     (Rank::None, Rank::None) => Ordering::Equal,
-                    (Rank::None, _) => Ordering::Greater,
-                    (_, Rank::None) => Ordering::Less,
+                    (Rank::None, _) if sort.blank == Blank::Last => Ordering::Greater,
+                    (_, Rank::None) if sort.blank == Blank::Last => Ordering::Less,
                     (a, b) if sort.order == Order::Ascending => a.compare(&b),
                     (a, b) => b.compare(&a),
                 }

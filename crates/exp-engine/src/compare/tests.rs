@@ -125,7 +125,7 @@ fn check_sort(column: &str, order_: Order, expect: Result<&str, &str>) {
         ],
     );
     let mut comparison = Comparison::of(&table);
-    let sorted = comparison.sort(&Sort { column: column.to_owned(), order: order_ });
+    let sorted = comparison.sort(&Sort { column: column.to_owned(), order: order_, blank: Blank::Last });
     let found = sorted.map(|()| order(&comparison, &table)).map_err(|error| error.to_string());
     assert_eq!(found.as_deref().map_err(String::as_str), expect);
 }
@@ -138,6 +138,25 @@ fn experiments_without_a_value_come_last_whichever_way() {
     check_sort("name", Order::Ascending, Ok("two none one nan text broken"));
     check_sort("lr", Order::Ascending, Err("`lr` is ambiguous, it may be p.yaml:lr or q.yaml:lr"));
     check_sort("nope", Order::Ascending, Err("unknown sort column `nope`"));
+}
+
+#[test]
+fn in_dvc_no_value_is_the_largest() {
+    let table = table("m.json acc 1", &[("none", ""), ("two", "m.json acc 2"), ("one", "m.json acc 1")]);
+    for (order_, expect) in [(Order::Ascending, "one two none"), (Order::Descending, "none two one")] {
+        let mut comparison = Comparison::of(&table);
+        comparison.sort(&Sort { column: "acc".to_owned(), order: order_, blank: Blank::Largest }).unwrap();
+        assert_eq!(order(&comparison, &table), expect);
+    }
+}
+
+#[test]
+fn files_that_share_a_value_have_columns_of_their_own() {
+    let shared = FileData::Value(Arc::new(Value::Table(Table::from([("a".to_owned(), Value::Int(1))]))));
+    let files = vec![(Arc::from("x.json"), shared.clone()), (Arc::from("y.json"), shared)];
+    let data = RevisionData { metrics: files, ..RevisionData::default() };
+    let table = ShowTable { workspace: Some(Ok(Arc::new(data))), ..ShowTable::default() };
+    assert_eq!(names(&Comparison::of(&table)), "x.json:a y.json:a");
 }
 
 #[test]

@@ -109,10 +109,10 @@ impl Reader {
     /// Returns what a commit says.
     pub fn commit(&self, id: CommitId) -> Result<CommitInfo, GitError> {
         let action = || format!("read commit {id}");
-        let commit = self.repo.find_commit(id).map_err(failed(&action()))?;
-        let decoded = commit.decode().map_err(failed(&action()))?;
-        let author = decoded.author().map_err(failed(&action()))?;
-        let committer = decoded.committer().map_err(failed(&action()))?;
+        let commit = self.repo.find_commit(id).map_err(|error| failed(&action())(error))?;
+        let decoded = commit.decode().map_err(|error| failed(&action())(error))?;
+        let author = decoded.author().map_err(|error| failed(&action())(error))?;
+        let committer = decoded.committer().map_err(|error| failed(&action())(error))?;
         let time = |who: &gix::actor::SignatureRef<'_>| {
             // A commit with a nonsense time is shown as of the epoch rather than not at all.
             let time = who.time().unwrap_or_default();
@@ -132,8 +132,8 @@ impl Reader {
 
     /// Returns the top directory of a commit.
     pub fn tree_of(&self, id: CommitId) -> Result<Tree<'_>, GitError> {
-        let commit = self.repo.find_commit(id).map_err(failed(&format!("read commit {id}")))?;
-        let tree = commit.tree_id().map_err(failed(&format!("read commit {id}")))?;
+        let commit = self.repo.find_commit(id).map_err(|error| failed(&format!("read commit {id}"))(error))?;
+        let tree = commit.tree_id().map_err(|error| failed(&format!("read commit {id}"))(error))?;
         Ok(Tree { reader: self, id: TreeId(raw(&tree)) })
     }
 
@@ -144,13 +144,13 @@ impl Reader {
 
     /// Returns the bytes of a file as Git stores them.
     pub fn blob(&self, id: BlobId) -> Result<Vec<u8>, GitError> {
-        let mut blob = self.repo.find_blob(id).map_err(failed(&format!("read blob {id}")))?;
+        let mut blob = self.repo.find_blob(id).map_err(|error| failed(&format!("read blob {id}"))(error))?;
         Ok(blob.take_data())
     }
 
     /// Returns the size of a file in bytes as Git stores it, without reading all of it.
     pub fn blob_size(&self, id: BlobId) -> Result<u64, GitError> {
-        let header = self.repo.find_header(id).map_err(failed(&format!("read blob {id}")))?;
+        let header = self.repo.find_header(id).map_err(|error| failed(&format!("read blob {id}"))(error))?;
         Ok(header.size())
     }
 
@@ -159,10 +159,10 @@ impl Reader {
             return Ok(found);
         }
         let action = || format!("read tree {id}");
-        let tree = self.repo.find_tree(id).map_err(failed(&action()))?;
+        let tree = self.repo.find_tree(id).map_err(|error| failed(&action())(error))?;
         let mut entries = Vec::new();
         for entry in tree.iter() {
-            let entry = entry.map_err(failed(&action()))?;
+            let entry = entry.map_err(|error| failed(&action())(error))?;
             entries.push(TreeEntry {
                 name: entry.filename().to_vec(),
                 kind: EntryKind::from_git(entry.kind(), entry.oid()),
