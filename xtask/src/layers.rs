@@ -89,6 +89,7 @@ const TABLE: &[Row] = &[
         ours: &["exp-engine"],
         others: &[
             "clap",
+            "jiff",
             "regex",
             "serde_json",
             "signal-hook",

@@ -149,8 +149,7 @@ fn dispatch(grammar: Grammar, args: Vec<OsString>, io: &mut Io<'_>) -> Result<Ex
     };
     let common = Common {
         quiet: line.common.quiet || matches.get_flag("quiet"),
-        verbose: line.common.verbose.max(matches.get_count("verbose")),
-        ..line.common
+        wait_for_lock: line.common.wait_for_lock || exp::waits(grammar, &matches),
     };
     let mut session = Session { io, grammar, common };
     (command.run)(&mut session, &matches).map_err(|failure| (failure, Some(command)))
@@ -164,8 +163,8 @@ fn globals(args: Vec<OsString>, grammar: Grammar) -> Result<Line, Failure> {
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("-q" | "--quiet") => line.common.quiet = true,
-            Some("-v" | "--verbose") => line.common.verbose += 1,
-            Some("-vv") => line.common.verbose += 2,
+            // DVC would say more; there is nothing more to say.
+            Some("-v" | "--verbose" | "-vv") if grammar == Grammar::Dvc => {}
             Some("--wait-for-lock") => line.common.wait_for_lock = true,
             Some("-h" | "--help") => line.help = true,
             Some("-V" | "--version") => line.version = true,
@@ -212,13 +211,6 @@ fn parser(grammar: Grammar, command: &CommandSpec) -> clap::Command {
                 .long("quiet")
                 .help("Say only what was asked for")
                 .action(ArgAction::SetTrue),
-        )
-        .arg(
-            Arg::new("verbose")
-                .short('v')
-                .long("verbose")
-                .help("Say more; -vv says most")
-                .action(ArgAction::Count),
         );
     let base = if command.long.is_empty() { base } else { base.long_about(command.long) };
     let parser = (command.augment)(base);

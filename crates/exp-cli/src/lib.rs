@@ -24,6 +24,7 @@ mod session;
 mod settings;
 mod signals;
 mod view;
+mod zone;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,7 +1,13 @@
-//! `init`: make a project.
+//! `init`: make a project, and its first stage if one is described.
+
+mod first;
+
+use std::borrow::Cow;
+use std::path::Path;
 
 use exp_engine::core::Algorithm;
-use exp_engine::{InitError, InitOptions, init};
+use exp_engine::refs::GitEnv;
+use exp_engine::{FirstStage, InitError, InitOptions, plan_init};
 
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
 use crate::args::init::{DvcInitArgs, InitArgs};
@@ -19,8 +25,11 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         about: "Make a project in this directory of a Git repository",
         long: "Make a project in this directory of a Git repository.\n\nCreates .dvc/ and .dvcignore and names \
                the files to commit; Git's index is not touched. Content is addressed by SHA-256, which DVC itself \
-               cannot read; with --hash md5 the project is one that DVC can share.\n\nExamples:\n  exp init\n  \
-               exp init --hash md5",
+               cannot read; with --hash md5 the project is one that DVC can share.\n\nWith --command or -i the \
+               first stage is written to dvc.yaml, in an existing project too. Paths that are not given have \
+               the defaults below; an empty one, or n, leaves it out. Nothing but dvc.yaml and .gitignore is \
+               created.\n\nExamples:\n  exp init\n  exp init -i\n  exp init --command 'python train.py' --code \
+               train.py --plots n",
         dvc_failure: DvcFailure::PLAIN,
     },
     command! {
@@ -36,12 +45,81 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 
 fn ours(session: &mut Session<'_, '_>, args: &InitArgs) -> Outcome {
-    let hash = if args.hash == "md5" { Algorithm::Md5 } else { Algorithm::Sha256 };
+    let root = session.cwd().to_path_buf();
+    let env = GitEnv::new(session.io.env.vars.clone());
+    let hash = match args.hash.as_deref() {
+        Some("md5") => Algorithm::Md5,
+        _ => Algorithm::Sha256,
+    };
     let options = InitOptions { hash, subdir: args.subdir, replace: args.force };
-    let report = init(session.cwd(), &options)?;
-    session.note(&format!("Made a project; its content is addressed by {hash}."))?;
-    session.note(&format!("commit it: git add {} && git commit", report.files.join(" ")))?;
+    let wants_stage = args.interactive || args.stage.command.is_some();
+    let plan = match plan_init(&root, &env, &options) {
+        // Its settings were not asked about, so that the stage is all there is to do.
+        Err(InitError::Exists { .. } | InitError::NotAtTop { .. })
+            if wants_stage && args.hash.is_none() && root.join(".dvc/config").is_file() =>
+        {
+            None
+        }
+        plan => Some(plan?),
+    };
+    let stage = if args.interactive {
+        first::asked(session, &args.stage)?
+    } else {
+        first::given(&args.stage)?
+    };
+    if let Some(stage) = &stage {
+        stage.check(&root)?;
+    }
+    let mut files = Vec::new();
+    if let Some(plan) = plan {
+        let report = plan.perform()?;
+        files = report.files;
+        session.note(&format!("Made a project; its content is addressed by {hash}."))?;
+    }
+    if let Some(stage) = &stage {
+        files.extend(write(session, stage, &root)?);
+    }
+    if !files.is_empty() {
+        let names: Vec<_> = files.iter().map(|file| quoted(file)).collect();
+        session.note(&format!("commit it: git add {} && git commit", names.join(" ")))?;
+    }
+    let next = match &stage {
+        Some(_) => "exp run",
+        None if root.join("dvc.yaml").exists() => return Ok(ExitStatus::DONE),
+        None => "exp init -i, to describe the first stage",
+    };
+    session.note(&format!("next: {next}"))?;
     Ok(ExitStatus::DONE)
+}
+
+/// Writes the stage and tells of it; returns the files that were written.
+fn write(
+    session: &mut Session<'_, '_>,
+    stage: &FirstStage,
+    root: &Path,
+) -> Result<Vec<String>, Failure> {
+    let project = session.project()?;
+    let request = stage.request();
+    let added = session.look(|ctx| project.add_stage(ctx, &request))?;
+    let files: Vec<String> = added.files.iter().map(ToString::to_string).collect();
+    session.note(&format!("Wrote stage `{}` to {}.", stage.name, files.join(" and ")))?;
+    let missing = stage.missing(root);
+    if !missing.is_empty() {
+        let names: Vec<String> = missing.iter().map(|path| format!("`{path}`")).collect();
+        let names = names.join(", ");
+        session.warn(&format!("warning: the stage reads what does not exist yet: {names}"))?;
+    }
+    Ok(files)
+}
+
+/// Returns a path as a shell takes it.
+fn quoted(path: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '_' | '-' | '+' | ',');
+    if path.chars().all(is_plain) {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(format!("'{}'", path.replace('\'', "'\\''")))
+    }
 }
 
 fn dvcs(session: &mut Session<'_, '_>, args: &DvcInitArgs) -> Outcome {
@@ -56,7 +134,8 @@ fn dvcs(session: &mut Session<'_, '_>, args: &DvcInitArgs) -> Outcome {
     let dir = session.cwd().join(&args.directory);
     let dir = dir.canonicalize().map_err(|source| Failure::Enter { dir, source })?;
     let options = InitOptions { hash: Algorithm::Md5, subdir: args.subdir, replace: args.force };
-    let report = init(&dir, &options)?;
+    let env = GitEnv::new(session.io.env.vars.clone());
+    let report = plan_init(&dir, &env, &options)?.perform()?;
     report.stage(session.io.env.vars.clone())?;
     session.note("Initialized DVC repository.\n\nYou can now commit the changes to git.\n")?;
     session.say(

@@ -1,13 +1,20 @@
 //! What is particular to DVC's grammar: its version, and how its parser words its complaints.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction};
 
 /// The version that is reported to who asks `dvc --version`: the one whose formats and behaviour are followed.
 pub(crate) const VERSION: &str = "3.67.1";
 
 /// Makes a parser take what Python's argparse takes.
 pub(super) fn adapted(parser: clap::Command) -> clap::Command {
-    parser.disable_help_subcommand(true)
+    parser.disable_help_subcommand(true).arg(
+        Arg::new("verbose")
+            .short('v')
+            .long("verbose")
+            .help("Taken for compatibility: nothing more is said")
+            .action(ArgAction::Count),
+    )
 }
 
 /// Words a parse error as argparse does.

@@ -59,8 +59,7 @@ pub(super) fn group(grammar: Grammar, group: &str) -> String {
     }
     if group.is_empty() {
         text.push_str(
-            "\nOptions:\n  -q, --quiet          Say only what was asked for\n  -v, --verbose        Say more; \
-             -vv says most\n      --cd DIR         Change to this directory first\n      \
+            "\nOptions:\n  -q, --quiet          Say only what was asked for\n      --cd DIR         Change to this directory first\n      \
              --wait-for-lock  Wait for another process instead of giving up\n  -V, --version        Print \
              the version\n  -h, --help           Print help\n",
         );
