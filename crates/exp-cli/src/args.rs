@@ -1,7 +1,12 @@
 //! The flags of every command, one file a family, no behaviour. Both grammars parse into the same types.
 
 pub(crate) mod config;
+pub(crate) mod data;
+pub(crate) mod experiment;
 pub(crate) mod init;
+pub(crate) mod pipeline;
 pub(crate) mod remote;
+pub(crate) mod run;
 pub(crate) mod show;
+pub(crate) mod sync;
 pub(crate) mod version;

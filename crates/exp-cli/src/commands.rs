@@ -5,9 +5,14 @@
 
 mod compare;
 mod config;
+mod data;
 pub(crate) mod init;
 mod remote;
+mod run;
 mod show;
+mod stage;
+mod status;
+mod sync;
 mod version;
 
 use std::ffi::OsString;
@@ -22,8 +27,13 @@ use crate::session::Session;
 /// The commands that exist, by family, in the order in which help lists them.
 const FAMILIES: &[&[CommandSpec]] = &[
     init::COMMANDS,
+    run::COMMANDS,
     show::COMMANDS,
     compare::COMMANDS,
+    status::COMMANDS,
+    stage::COMMANDS,
+    data::COMMANDS,
+    sync::COMMANDS,
     remote::COMMANDS,
     config::COMMANDS,
     version::COMMANDS,

@@ -6,12 +6,15 @@
 mod dvc;
 mod hint;
 mod locus;
+mod pipeline;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use exp_engine::{ConfigError, Error, InitError, SettingsError};
+
+pub(crate) use pipeline::port_message as dvc_port_message;
 
 use crate::commands::CommandSpec;
 use crate::exit::ExitStatus;
@@ -29,6 +32,8 @@ pub(crate) enum Failure {
     Init(Box<InitError>),
     /// The answer cannot be written. A closed pipe is no error.
     Output(io::Error),
+    /// An answer to a question cannot be read.
+    Input(io::Error),
     /// Flags that the parser refuses, and the help of the command.
     Usage { error: Box<clap::Error>, help: String },
     /// Flags that do not go together, in our words.
@@ -127,6 +132,9 @@ fn ours(failure: &Failure) -> (String, ExitStatus) {
         Failure::Output(err) => {
             simple(&format!("cannot write the answer\n  {err}"), ExitStatus::ENVIRONMENT)
         }
+        Failure::Input(err) => {
+            simple(&format!("cannot read the answer\n  {err}"), ExitStatus::ENVIRONMENT)
+        }
         Failure::Usage { error, .. } => (error.to_string(), ExitStatus::USAGE),
         Failure::TextUsage(text) | Failure::Refused(text) => simple(text, ExitStatus::USAGE),
         Failure::UnknownFlag { flag, .. } => simple(
@@ -162,6 +170,12 @@ fn init(error: &InitError) -> (String, ExitStatus) {
         InitError::NoGit { .. } => ("run `git init` first", ExitStatus::NOT_FOUND),
         InitError::NotAtTop { .. } => {
             ("run it there, or give `--subdir` for a project of its own here", ExitStatus::USAGE)
+        }
+        InitError::Bare { .. } => {
+            ("clone it, and run this in the clone's work tree", ExitStatus::USAGE)
+        }
+        InitError::InsideGit { .. } => {
+            ("run it in the work tree, above the Git directory", ExitStatus::USAGE)
         }
         InitError::Exists { .. } => {
             ("give `--force` to replace its settings; its cache stays", ExitStatus::CONFLICT)

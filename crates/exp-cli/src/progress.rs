@@ -6,7 +6,7 @@ mod plain;
 
 use exp_engine::core::{Cancel, EventSink};
 
-pub(crate) use dvc::DvcSink;
+pub(crate) use dvc::{DvcSink, failure_text};
 pub(crate) use ndjson::NdjsonSink;
 pub(crate) use plain::PlainSink;
 

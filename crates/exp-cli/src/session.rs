@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use exp_engine::core::{CancelToken, Ctx, FailurePolicy, NullSink};
+use exp_engine::core::{CancelToken, Ctx, FailurePolicy, NullSink, RelPath};
 use exp_engine::refs::GitEnv;
 use exp_engine::{Config, ConfigFiles, Project, ProjectOptions, ShellOptions};
 
@@ -12,14 +13,13 @@ use crate::grammar::Grammar;
 use crate::io::Io;
 use crate::progress::{DvcSink, NdjsonSink, PlainSink, Progress};
 use crate::signals::{self, Patience};
+use crate::zone;
 
 /// Flags that every command has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Common {
     /// Say only what was asked for.
     pub(crate) quiet: bool,
-    /// Say more; twice, say most.
-    pub(crate) verbose: u8,
     /// Wait for another process instead of giving up.
     pub(crate) wait_for_lock: bool,
 }
@@ -76,7 +76,7 @@ impl Session<'_, '_> {
 
     /// Opens the project around the current directory, with the environment of this process.
     ///
-    /// New commits show the clock of UTC.
+    /// New commits show the clock of the machine.
     pub(crate) fn project(&self) -> Result<Project, Failure> {
         let env = &self.io.env;
         let mut shell = ShellOptions::default();
@@ -88,6 +88,8 @@ impl Session<'_, '_> {
             config: env.config_files(),
             umask: env.umask,
             shell,
+            utc_offset: zone::utc_offset(env, SystemTime::now()),
+            wait_for_lock: self.common.wait_for_lock,
             ..ProjectOptions::default()
         };
         Ok(Project::discover(self.cwd(), options)?)
@@ -134,6 +136,9 @@ impl Session<'_, '_> {
         let token = CancelToken::new();
         let handles_signals = self.io.handles_signals;
         let (unicode, quiet) = (self.io.unicode, self.common.quiet);
+        let from = (self.io.env.project_root())
+            .and_then(|root| RelPath::from_path(self.cwd().strip_prefix(root).ok()?).ok())
+            .unwrap_or_default();
         let (out, err) = (&mut *self.io.out, &mut *self.io.err);
         let (dvc, plain, ndjson);
         let progress: Option<&dyn Progress> = match self.grammar {
@@ -141,11 +146,11 @@ impl Session<'_, '_> {
                 ndjson = NdjsonSink::new(out);
                 Some(&ndjson)
             }
-            _ if quiet => None,
             Grammar::Dvc => {
-                dvc = DvcSink::new(out, err, how.on_failure);
+                dvc = DvcSink::new(out, err, how.on_failure).seen_from(from).quietly(quiet);
                 Some(&dvc)
             }
+            Grammar::Exp if quiet => None,
             Grammar::Exp => {
                 plain = PlainSink::new(err, unicode);
                 Some(&plain)

@@ -8,10 +8,6 @@ use signal_hook::iterator::Signals;
 
 /// What the first Ctrl-C asks for. SIGTERM always stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the families of commands that are not in the table yet")
-)]
 pub(crate) enum Patience {
     /// Let what runs finish; a second Ctrl-C stops it.
     Drain,

@@ -1,11 +1,16 @@
 //! Everything that formats: tables, JSON, CSV, Markdown, times. No command knows how its answer looks.
 
 pub(crate) mod csv;
+pub(crate) mod dag;
+pub(crate) mod data;
 pub(crate) mod difference;
 pub(crate) mod json;
 pub(crate) mod markdown;
 pub(crate) mod metrics;
+pub(crate) mod reason;
 pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod time;
 

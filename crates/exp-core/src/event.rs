@@ -27,6 +27,15 @@ pub enum Event<'a> {
         /// What happened.
         what: TaskEvent,
     },
+    /// A run begins. Everything that could be refused has been checked; events of stages follow.
+    Run {
+        /// The name that its experiment will have.
+        name: &'a str,
+        /// The commit that it starts from, in full.
+        baseline: &'a str,
+        /// The changes of parameters that it was asked for, as they were written.
+        overrides: &'a [String],
+    },
     /// Something that the user should know and that stops nothing.
     Warning(&'a Warning),
 }
@@ -46,7 +55,7 @@ pub enum StageEvent<'a> {
     },
     /// A data source or a frozen stage: its outputs were recorded as they are, nothing was run.
     Verified,
-    /// It runs, for these reasons. In a dry run this is all that happens.
+    /// It runs, for these reasons. In a dry run its commands follow, which then are not run, and nothing else.
     Started {
         /// Why, never empty.
         reasons: &'a [Reason],

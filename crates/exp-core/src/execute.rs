@@ -22,7 +22,7 @@ use crate::path::Location;
 use crate::plan::{Force, PlanOptions, Reason, Sources, Verdict, plan};
 use crate::port::StageExecutor;
 use crate::report::{Ended, ExecuteError, Outcome, RunReport, StageReport};
-use crate::stage::StageId;
+use crate::stage::{Command, StageId};
 
 use perform::Turn;
 pub use perform::{record_as_is, recordable};
@@ -166,7 +166,11 @@ fn rehearse(
             Verdict::Stale(reasons) => {
                 let what =
                     perform::rehearse(ctx, job, options, stage, &reasons).map_err(forecast)?;
+                let runs = matches!(what, StageEvent::Started { .. });
                 emit(what);
+                for line in stage.cmd.iter().filter(|_| runs).flat_map(Command::lines) {
+                    emit(StageEvent::Command { line });
+                }
                 (Outcome::NotStarted, reasons)
             }
         };

@@ -26,7 +26,7 @@ pub enum Reason {
         /// The one of the pipeline.
         now: Command,
     },
-    /// It is marked `always_changed` or depends on nothing.
+    /// It is marked `always_changed`, or neither reads nor writes anything.
     AlwaysChanged,
     /// A dependency differs.
     Dep {

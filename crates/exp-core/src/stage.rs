@@ -181,9 +181,9 @@ impl Stage {
         self.cmd.is_none()
     }
 
-    /// Returns whether it has a command and neither dependencies nor parameters: DVC calls that a callback and
+    /// Returns whether it has a command and neither dependencies, parameters nor outputs: DVC calls that a callback and
     /// runs it every time.
     pub fn is_callback(&self) -> bool {
-        self.cmd.is_some() && self.deps.is_empty() && self.params.is_empty()
+        self.cmd.is_some() && self.deps.is_empty() && self.params.is_empty() && self.outs.is_empty()
     }
 }

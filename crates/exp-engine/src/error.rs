@@ -10,13 +10,16 @@ use exp_core::{
 };
 use exp_params::{ApplyError, ParseError};
 use exp_refs::{
-    CommitError, EditError, FindError, GitError, InvalidName, OpenError, ReadRecordError,
-    RevisionError, UpdateError, WorktreeError,
+    CommitError, EditError, FindError, GitError, InvalidName, OpenError, ReadRecordError, RevisionError, TransportError, UpdateError, WorktreeError,
 };
 
 use crate::config::{ConfigError, SettingsError};
+use crate::data::DataError;
 use crate::files::FileError;
+use crate::selector::SelectorError;
 use crate::source::SourceError;
+use crate::stage::StageError;
+use crate::sync::SyncError;
 
 /// Why something with a project did not work.
 ///
@@ -72,6 +75,15 @@ pub enum Error {
     /// An experiment cannot be saved, renamed or removed.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// Refs cannot be listed, sent or received.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// `last` or `best` mean no experiment.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
+    /// A branch cannot be made.
+    #[error(transparent)]
+    Branch(#[from] exp_refs::BranchError),
     /// The record of a run cannot be read.
     #[error(transparent)]
     Record(#[from] ReadRecordError),
@@ -152,6 +164,20 @@ pub enum Error {
         /// The files, relative to the root.
         paths: Vec<RelPath>,
     },
+    /// Something that a command may not replace lies where it has to write.
+    #[error("{} in the way", are(paths.len()))]
+    InTheWay {
+        /// The paths, relative to the root.
+        paths: Vec<RelPath>,
+    },
+    /// Files or refs are not as the operation left them that is to be taken back.
+    #[error("{} changed since", counted(paths.len() + refs.len()))]
+    ChangedSince {
+        /// The files, relative to the root.
+        paths: Vec<RelPath>,
+        /// The refs, by their full names.
+        refs: Vec<String>,
+    },
     /// Data is neither in the store nor in the workspace.
     #[error("{} not in the store", counted(paths.len()))]
     MissingData {
@@ -176,6 +202,21 @@ pub enum Error {
         /// The file.
         file: RelPath,
     },
+    /// Data that is named cannot be used as asked.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Experiments or data were not sent or received.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// `git` does not add files to the index.
+    #[error("cannot add files to the index of Git: {message}")]
+    Index {
+        /// What it said.
+        message: String,
+    },
+    /// A stage cannot be written.
+    #[error(transparent)]
+    Stage(#[from] StageError),
     /// The work was asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -205,7 +246,18 @@ impl Error {
     /// Returns what kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Name(_)
+            Self::Data(DataError::Absent { .. } | DataError::UnknownTarget { .. }) => ErrorKind::NotFound,
+            Self::Data(DataError::NotAccepted { .. }) => ErrorKind::Conflict,
+            Self::Sync(error) => error.kind(),
+            Self::Stage(
+                StageError::Edit { source: exp_core::EditError::Exists { .. }, .. }
+                | StageError::OutTaken { .. },
+            ) => ErrorKind::Conflict,
+            Self::Stage(
+                StageError::Name { .. } | StageError::NoCommand { .. } | StageError::DepIsOut { .. },
+            ) => ErrorKind::Usage,
+            Self::Data(_)
+            | Self::Name(_)
             | Self::Apply { .. }
             | Self::Path(_)
             | Self::UnsupportedLocation { .. }
@@ -214,10 +266,19 @@ impl Error {
             | Self::Settings(_)
             | Self::Pipeline(_)
             | Self::Graph(_)
+            | Self::Stage(_)
             | Self::Recorded { .. }
             | Self::Values { .. }
             | Self::TrackedByGit { .. } => ErrorKind::Config,
-            Self::NotInProject { .. }
+            Self::Selector(SelectorError::NotANumber { .. } | SelectorError::NoDirection { .. }) => {
+                ErrorKind::Usage
+            }
+            Self::Branch(exp_refs::BranchError::Invalid(_)) => ErrorKind::Usage,
+            Self::Branch(exp_refs::BranchError::Exists { .. })
+            | Self::InTheWay { .. }
+            | Self::ChangedSince { .. } => ErrorKind::Conflict,
+            Self::Selector(_)
+            | Self::NotInProject { .. }
             | Self::NoCommit
             | Self::Open(_)
             | Self::Find(FindError::NotFound { .. })
@@ -270,6 +331,10 @@ impl From<Error> for PortError {
             error => Self::new(error),
         }
     }
+}
+
+fn are(n: usize) -> String {
+    if n == 1 { "1 path is".to_owned() } else { format!("{n} paths are") }
 }
 
 fn counted(n: usize) -> String {

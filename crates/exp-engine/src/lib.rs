@@ -71,8 +71,10 @@ mod change;
 mod collect;
 mod compare;
 mod config;
+mod dag;
 mod difference;
 mod edit;
+mod data;
 mod error;
 mod files;
 mod gitignore;
@@ -93,6 +95,9 @@ mod selector;
 mod shell;
 mod snapshot;
 mod source;
+mod stage;
+mod status;
+mod sync;
 mod undo;
 mod view;
 mod worktree;
@@ -100,8 +105,8 @@ mod worktree;
 pub use apply::{ApplyPlan, DataStep, FileStep};
 pub use collect::{CollectOptions, Edges, Params, collect_commits, collect_workspace};
 pub use compare::{
-    Cell, Column, ColumnKind, CompareError, ComparedRow, Comparison, MetricDirection, Order, Patterns, RowPlace, Sort,
-    best, direction,
+    Blank, Cell, Column, ColumnKind, CompareError, ComparedRow, Comparison, MetricDirection, Order,
+    Patterns, RowPlace, Sort, best, direction,
 };
 pub use config::{
     Config, ConfigEntry, ConfigError, ConfigFiles, ConfigKey, ConfigLevel, ConfigSection,
@@ -110,13 +115,19 @@ pub use config::{
 };
 pub use difference::{CodeDifference, DataDifference, FileDifference, Pair, Side, patch};
 pub use edit::{Baselines, CleanReport, OnExisting};
+pub use dag::{Dag, DagNode, DagNodes, DagRequest};
+pub use data::{
+    AddReport, AddRequest, Added, CheckoutReport, CommitDataPlan, CommitDataReport, CommitStep, DataChanges,
+    DataCheckoutPlan, DataError, DataScope, DataStatus, DataStatusRequest, Granularity, OutChange, OutEffect,
+    UnsavedData,
+};
 pub use error::{Error, ErrorKind};
 pub use exp_cache as cache;
 pub use exp_core as core;
 pub use exp_params as params;
 pub use exp_refs as refs;
 pub use files::FileError;
-pub use init::{InitError, InitOptions, InitReport, init};
+pub use init::{FirstStage, InitError, InitOptions, InitPlan, InitReport, init, plan_init};
 pub use operation::{FileChange, FileState, Operation, OperationKind, RefMove};
 pub use oplog::LoggedOperation;
 pub use project::{Project, ProjectOptions};
@@ -125,10 +136,16 @@ pub use revision::{
     RevisionData, RowData, ShowTable, Vanished,
 };
 pub use rows::{Lost, ShowRequest, Unfinished, baselines, show};
-pub use run::{Kept, Place, ReproRequest, RunOutcome, RunRequest};
+pub use run::{Kept, Place, ReproOutcome, ReproRequest, RunOutcome, RunRequest};
 pub use save::SaveRequest;
 pub use selector::{Found, SelectorError};
 pub use shell::{GroupWatch, ShellExecutor, ShellOptions};
 pub use source::{Source, SourceEntry, SourceError, TreeSource, WorkspaceSource};
+pub use stage::{StageAddRequest, StageAdded, StageError};
+pub use status::{Holds, StageStatus, StatusReport, StatusRequest};
+pub use sync::{
+    DataSync, DataSyncOptions, DataTransfer, MissingObject, PullReport, PullRequest, PushCheck, PushReport,
+    PushRequest, RemoteSelection, SyncError,
+};
 pub use undo::{Direction, HistoryEntry, UndoPlan};
 pub use view::{Broken, View};

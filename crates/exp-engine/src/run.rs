@@ -3,31 +3,26 @@
 //! The workspace is where stages run, unless a private work tree is asked for. `HEAD`, the index, the stash and
 //! branches are never touched: the experiment's commit is made of trees.
 
+mod attempt;
+mod session;
+
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use exp_core::{
-    Ctx, Ended, ExecuteOptions, Exit, Failure, Job, Outcome, RelPath, RunReport, Selection,
-    Sources, Stage, StageId, StageLock, StageReport, Timestamp, execute, experiment_hash, select,
-};
+use exp_core::{Ctx, Event, ExecuteOptions, RelPath, RunReport, Selection};
 use exp_params::{Format, ParamChange};
-use exp_refs::{
-    CommitId, Draft, ExpName, Expected, Experiment, Names, RunEnd, RunRecord, TreeChange,
-};
+use exp_refs::{CommitId, ExpName, Experiment, Names};
 
-use crate::change::{Changes, RunJournal};
+use crate::change::Changes;
 use crate::error::Error;
-use crate::files::{self, FileError};
+use crate::files;
 use crate::hold::Hold;
 use crate::operation::OperationKind;
-use crate::ports::{WorkspaceArtifacts, WorkspaceInputs};
 use crate::project::Project;
 use crate::recover;
-use crate::shell::ShellExecutor;
-use crate::snapshot;
-use crate::view::{Broken, View};
+
+use attempt::Attempt;
+use session::Session;
 
 /// What is asked of a reproduction; by default every stage, as a plain `dvc repro` does it.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +31,15 @@ pub struct ReproRequest {
     pub selection: Selection,
     /// How they are executed.
     pub execute: ExecuteOptions,
+}
+
+/// What came of a reproduction.
+#[derive(Debug)]
+pub struct ReproOutcome {
+    /// What became of each stage.
+    pub report: RunReport,
+    /// The lock files, `.dvc` and `.gitignore` files that were written, sorted.
+    pub written: Vec<RelPath>,
 }
 
 /// What is asked of an experiment; by default every stage in the workspace, nothing changed, under a generated name.
@@ -117,14 +121,20 @@ impl Project {
     ///
     /// When nothing could be started: a broken pipeline, an unknown target, another run under way. A stage that fails
     /// is part of the report.
-    pub fn reproduce(&self, ctx: &Ctx<'_>, request: &ReproRequest) -> Result<RunReport, Error> {
-        let hold = Hold::workspace(self)?;
+    pub fn reproduce(&self, ctx: &Ctx<'_>, request: &ReproRequest) -> Result<ReproOutcome, Error> {
+        let hold = Hold::workspace(ctx, self)?;
         recover::recover(self, ctx)?;
+        let session = Session::prepare(self, &request.selection)?;
         let changes = Changes::begin(self, OperationKind::Run, "repro");
-        let session = Session { project: self, env: Vec::new(), log: None };
         let (report, changes) = session.execute(ctx, request, HashMap::new(), changes, &hold)?;
+        let is_ours = |path: &&RelPath| {
+            let name = path.file_name().unwrap_or_default();
+            matches!(name, "dvc.lock" | ".gitignore") || name.ends_with(".dvc")
+        };
+        let mut written: Vec<RelPath> = changes.touched().iter().filter(is_ours).cloned().collect();
+        written.sort();
         changes.finish(ctx)?;
-        Ok(report)
+        Ok(ReproOutcome { report, written })
     }
 
     /// Runs an experiment and records it, whether it ends well or not.
@@ -141,23 +151,30 @@ impl Project {
         let existing = self.experiments().list()?;
         let name = self.name(request, baseline, &existing)?;
         let hold = match request.place {
-            Place::Workspace => Hold::workspace(self)?,
+            Place::Workspace => Hold::workspace(ctx, self)?,
             Place::Private { .. } => Hold::nothing(),
         };
         recover::recover(self, ctx)?;
         let overlay = self.overrides(request)?;
         if request.repro.execute.dry {
+            let session = Session::prepare(self, &request.repro.selection)?;
             let changes = Changes::begin(self, OperationKind::Run, name.as_str());
-            let session = Session { project: self, env: Vec::new(), log: None };
+            let overrides: Vec<String> =
+                request.overrides.iter().map(exp_params::ParamChange::to_text).collect();
+            ctx.emit(Event::Run {
+                name: name.as_str(),
+                baseline: &baseline.to_string(),
+                overrides: &overrides,
+            });
             let (report, changes) =
                 session.execute(ctx, &request.repro, overlay, changes, &hold)?;
             changes.discard()?;
             return Ok(RunOutcome { report, baseline, kept: None, took: start.elapsed() });
         }
-        let run = Run { baseline, name, started, start, request, existing };
+        let attempt = Attempt { project: self, baseline, name, started, start, request, existing };
         match &request.place {
-            Place::Workspace => run.in_workspace(self, ctx, overlay, &hold),
-            Place::Private { copy } => run.in_private(self, ctx, overlay, copy, &hold),
+            Place::Workspace => attempt.in_workspace(ctx, &overlay, &hold),
+            Place::Private { copy } => attempt.in_private(ctx, &overlay, copy, &hold),
         }
     }
 
@@ -214,10 +231,10 @@ impl Project {
 
 /// Returns a name that no experiment of the repository has.
 pub(crate) fn generated_name(existing: &[Experiment]) -> ExpName {
-    let seed = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |time| time.as_nanos() as u64)
-        ^ (u64::from(std::process::id()) << 32);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = u64::from(now.subsec_nanos())
+        ^ (now.as_secs() << 20)
+        ^ (u64::from(std::process::id()) << 40);
     let taken: BTreeSet<&ExpName> = existing.iter().map(|other| &other.name).collect();
     let mut names = Names::new(seed);
     loop {
@@ -228,344 +245,8 @@ pub(crate) fn generated_name(existing: &[Experiment]) -> ExpName {
     }
 }
 
-/// Executes stages in one workspace.
-struct Session<'p> {
-    project: &'p Project,
-    env: Vec<(String, String)>,
-    log: Option<PathBuf>,
-}
-
-impl Session<'_> {
-    fn execute(
-        &self,
-        ctx: &Ctx<'_>,
-        request: &ReproRequest,
-        overlay: HashMap<RelPath, String>,
-        changes: Changes,
-        hold: &Hold,
-    ) -> Result<(RunReport, Changes), Error> {
-        let project = self.project;
-        let view = View::load(&project.workspace(), project.root(), Broken::Fail)?;
-        let pipeline = view.pipeline()?;
-        let order = select(&pipeline, &request.selection)?;
-        let inputs = WorkspaceInputs::new(project, overlay);
-        let artifacts = WorkspaceArtifacts::new(project, &inputs, changes);
-        let mut options = project.options().shell.clone();
-        options.env.push(("DVC_ROOT".into(), project.root().into()));
-        options.env.extend(self.env.iter().map(|(name, value)| (name.into(), value.into())));
-        let mut executor = ShellExecutor::new(project.root(), options);
-        if let Some(path) = &self.log {
-            executor = executor.with_log(open_log(path)?);
-        }
-        let journal = artifacts.changes().journal_path().to_path_buf();
-        executor = executor.with_watch(Box::new(move |group| recover::note_group(&journal, group)));
-        let recorded = |id: &StageId| view.recorded(id).cloned();
-        let sources = Sources { recorded: &recorded, inputs: &inputs, artifacts: &artifacts };
-        let job = Job { pipeline: &pipeline, order: &order, sources, executor: &executor };
-        let report = hold.released(|| execute(ctx, job, &request.execute))??;
-        Ok((report, artifacts.into_changes()))
-    }
-}
-
-/// An experiment under way.
-struct Run<'r> {
-    baseline: CommitId,
-    name: ExpName,
-    started: Timestamp,
-    start: Instant,
-    request: &'r RunRequest,
-    existing: Vec<Experiment>,
-}
-
-impl Run<'_> {
-    fn in_workspace(
-        self,
-        project: &Project,
-        ctx: &Ctx<'_>,
-        overlay: HashMap<RelPath, String>,
-        hold: &Hold,
-    ) -> Result<RunOutcome, Error> {
-        // What cannot be run is refused before anything is written: the pipeline is read with the new parameters only
-        // after they are in place, because templates may use them.
-        View::load(&project.workspace(), project.root(), Broken::Fail)?.pipeline()?;
-        let mut changes = Changes::begin(project, OperationKind::Run, self.name.as_str());
-        let log = project.scratch().join("logs").join(format!("{}.log", self.name));
-        changes.set_run(RunJournal {
-            name: self.name.to_string(),
-            baseline: self.baseline.to_string(),
-            work_tree: None,
-            started: self.started.seconds,
-            overrides: self.overrides(),
-            unfinished: Vec::new(),
-            begun: Vec::new(),
-            log: log.clone(),
-        })?;
-        for (file, text) in &overlay {
-            changes.write(ctx, file, text.as_bytes())?;
-        }
-        note_unfinished(project, &mut changes, &self.request.repro.selection)?;
-        let session = Session { project, env: self.env(project), log: Some(log.clone()) };
-        let journal = changes.journal_path().to_path_buf();
-        let executed = session.execute(ctx, &self.request.repro, HashMap::new(), changes, hold);
-        let (report, mut changes) = match executed {
-            Ok(done) => done,
-            Err(error) => {
-                // Nothing ran: the parameters go back to what they were.
-                recover::roll_back(project, ctx, &journal)?;
-                return Err(error);
-            }
-        };
-        let kept = self.keep(project, ctx, &report, &mut changes, &log)?;
-        changes.finish(ctx)?;
-        files::remove(&log)?;
-        let took = self.start.elapsed();
-        Ok(RunOutcome { report, baseline: self.baseline, kept: Some(kept), took })
-    }
-
-    fn in_private(
-        self,
-        project: &Project,
-        ctx: &Ctx<'_>,
-        overlay: HashMap<RelPath, String>,
-        copy: &[String],
-        hold: &Hold,
-    ) -> Result<RunOutcome, Error> {
-        let tree = crate::worktree::PrivateTree::create(project, ctx, self.baseline, &overlay)?;
-        tree.copy(project, &self.request.cwd, copy)?;
-        let inside = project.at_work_tree(tree.root())?;
-        let log = project.scratch().join("logs").join(format!("{}.log", self.name));
-        let mut changes = Changes::begin(project, OperationKind::Run, self.name.as_str());
-        changes.set_run(RunJournal {
-            name: self.name.to_string(),
-            baseline: self.baseline.to_string(),
-            work_tree: Some(tree.root().to_path_buf()),
-            started: self.started.seconds,
-            overrides: self.overrides(),
-            unfinished: Vec::new(),
-            begun: Vec::new(),
-            log: log.clone(),
-        })?;
-        note_unfinished(&inside, &mut changes, &self.request.repro.selection)?;
-        let session = Session { project: &inside, env: self.env(project), log: Some(log.clone()) };
-        // Paths of the private tree are nobody's work and need not be noted.
-        let scratch = Changes::unnoted(&inside);
-        let (report, scratch) =
-            session.execute(ctx, &self.request.repro, HashMap::new(), scratch, hold)?;
-        let kept =
-            self.keep_from(project, &inside, ctx, &report, &mut changes, scratch.touched(), &log)?;
-        drop(scratch);
-        changes.finish(ctx)?;
-        files::remove(&log)?;
-        tree.remove()?;
-        let took = self.start.elapsed();
-        Ok(RunOutcome { report, baseline: self.baseline, kept: Some(kept), took })
-    }
-
-    fn keep(
-        &self,
-        project: &Project,
-        ctx: &Ctx<'_>,
-        report: &RunReport,
-        changes: &mut Changes,
-        log: &PathBuf,
-    ) -> Result<Kept, Error> {
-        let touched = changes.touched().clone();
-        self.keep_from(project, project, ctx, report, changes, &touched, log)
-    }
-
-    /// Records the state of the workspace `inside` as what came of this run.
-    #[expect(clippy::too_many_arguments, reason = "the facts of one run")]
-    fn keep_from(
-        &self,
-        project: &Project,
-        inside: &Project,
-        ctx: &Ctx<'_>,
-        report: &RunReport,
-        changes: &mut Changes,
-        touched: &std::collections::HashSet<RelPath>,
-        log: &PathBuf,
-    ) -> Result<Kept, Error> {
-        let _ = ctx;
-        let view = View::load(&inside.workspace(), inside.root(), Broken::Note)?;
-        let mut tree_changes =
-            snapshot::changes(inside, &view, &touched.iter().cloned().collect())?;
-        if report.ended != Ended::Complete {
-            settle_unfinished(inside, &view, report, &mut tree_changes)?;
-            let record = self.record_of(report);
-            let text = files::read(log)?;
-            let draft = self.draft(project, tree_changes, report);
-            let experiment = project.experiments().save_run(
-                &draft,
-                &unused(&self.name, self),
-                &record,
-                text.as_deref(),
-            )?;
-            changes.moved_ref(&experiment.ref_name, None, Some(experiment.commit));
-            return Ok(Kept::Unfinished(experiment));
-        }
-        if self.request.name.is_none() && self.request.message.is_none() {
-            let base = project.git().commit(self.baseline)?.tree;
-            let tree = project.git().write_tree(base, &tree_changes)?;
-            if tree == base {
-                return Ok(Kept::SameAsBaseline);
-            }
-            for other in self
-                .existing
-                .iter()
-                .filter(|other| other.is_finished && other.baseline == self.baseline)
-            {
-                if project.git().commit(other.commit)?.tree == tree {
-                    return Ok(Kept::SameAs(other.clone()));
-                }
-            }
-        }
-        let before = (self.existing.iter()).find(|other| {
-            other.is_finished && other.baseline == self.baseline && other.name == self.name
-        });
-        let expected = before.map_or(Expected::Missing, |other| Expected::Is(other.commit));
-        let draft = self.draft(project, tree_changes, report);
-        let experiment = project.experiments().save(&draft, &self.name, expected)?;
-        changes.moved_ref(
-            &experiment.ref_name,
-            before.map(|other| other.commit),
-            Some(experiment.commit),
-        );
-        Ok(Kept::Experiment(experiment))
-    }
-
-    fn draft(&self, project: &Project, changes: Vec<TreeChange>, report: &RunReport) -> Draft {
-        let done: Vec<(String, StageLock)> = (report.stages.iter())
-            .filter(|stage| matches!(stage.outcome, Outcome::Ran | Outcome::Restored(_)))
-            .filter_map(|stage| Some((stage.id.name.clone()?, stage.lock.clone()?)))
-            .collect();
-        let message = match &self.request.message {
-            Some(message) => message.clone(),
-            None => format!("dvc: commit experiment {}", experiment_hash(&done)),
-        };
-        Draft {
-            parent: self.baseline,
-            base: None,
-            changes,
-            message,
-            author: None,
-            time: project.now(),
-        }
-    }
-
-    fn record_of(&self, report: &RunReport) -> RunRecord {
-        let failed = report
-            .stages
-            .iter()
-            .find(|stage| matches!(stage.outcome, Outcome::Failed(_) | Outcome::Cancelled));
-        let end =
-            if report.ended == Ended::Cancelled { RunEnd::Interrupted } else { RunEnd::Failed };
-        let (mut exit_code, mut signal, mut message) = (None, None, None);
-        if let Some(StageReport { outcome: Outcome::Failed(failure), .. }) = failed {
-            match failure {
-                Failure::Exit(Exit::Code { code, .. }) => exit_code = Some(*code),
-                Failure::Exit(Exit::Signal { signal: number, .. }) => signal = Some(*number),
-                other => message = Some(other.to_string()),
-            }
-        }
-        RunRecord {
-            end,
-            stage: failed.map(|stage| stage.id.to_string()),
-            exit_code,
-            signal,
-            message,
-            started: self.started,
-            took: Some(self.start.elapsed()),
-            host: host(),
-            overrides: self.overrides(),
-        }
-    }
-
-    fn overrides(&self) -> Vec<String> {
-        self.request.overrides.iter().map(ToString::to_string).collect()
-    }
-
-    fn env(&self, project: &Project) -> Vec<(String, String)> {
-        vec![
-            ("DVC_ROOT".to_owned(), project.root().display().to_string()),
-            ("DVC_EXP_NAME".to_owned(), self.name.to_string()),
-            ("DVC_EXP_BASELINE_REV".to_owned(), self.baseline.to_string()),
-        ]
-    }
-}
-
 /// Returns the name of the machine, when it has one.
 pub(crate) fn host() -> Option<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     (!name.is_empty()).then_some(name)
-}
-
-/// Returns `name`, or a variant of it when a run that did not finish has it already.
-fn unused(name: &ExpName, run: &Run<'_>) -> ExpName {
-    let taken = |name: &ExpName| {
-        run.existing.iter().any(|other| {
-            !other.is_finished && other.baseline == run.baseline && other.name == *name
-        })
-    };
-    if !taken(name) {
-        return name.clone();
-    }
-    (2..)
-        .filter_map(|n| ExpName::new(&format!("{name}-{n}")).ok())
-        .find(|name| !taken(name))
-        .expect("numbers never end")
-}
-
-/// Notes which stages are to run, so that a run that dies is not credited with what it never wrote.
-fn note_unfinished(
-    project: &Project,
-    changes: &mut Changes,
-    selection: &Selection,
-) -> Result<(), Error> {
-    let view = View::load(&project.workspace(), project.root(), Broken::Fail)?;
-    let pipeline = view.pipeline()?;
-    let order = select(&pipeline, selection)?;
-    let stages: Vec<&Stage> = order.iter().filter_map(|id| pipeline.stage(id)).collect();
-    let unfinished = stages
-        .iter()
-        .filter(|stage| stage.cmd.is_some())
-        .map(|stage| stage.id.to_string())
-        .collect();
-    changes.update_run(|run| run.unfinished = unfinished)
-}
-
-/// Makes the commit of a run that did not finish say what that run wrote and nothing else.
-///
-/// What Git keeps of stages that had yet to run would be the baseline's, so it is left out; what the failed stage
-/// had written is there, metrics that would go to the store included.
-fn settle_unfinished(
-    project: &Project,
-    view: &View,
-    report: &RunReport,
-    changes: &mut Vec<TreeChange>,
-) -> Result<(), Error> {
-    let outcome = |id: &StageId| {
-        report.stages.iter().find(|stage| stage.id == *id).map(|stage| &stage.outcome)
-    };
-    for stage in &view.stages {
-        match outcome(&stage.id) {
-            Some(
-                Outcome::Cancelled
-                | Outcome::Failed(Failure::Exit(_) | Failure::OutNotProduced { .. }),
-            ) => {
-                snapshot::add_partial(project, stage, changes)?;
-            }
-            Some(Outcome::Skipped { .. } | Outcome::NotStarted | Outcome::Failed(_)) => {
-                snapshot::leave_out(project, stage, changes)?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn open_log(path: &PathBuf) -> Result<File, Error> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(FileError::at("create", parent))?;
-    }
-    Ok(File::options().create(true).append(true).open(path).map_err(FileError::at("open", path))?)
 }

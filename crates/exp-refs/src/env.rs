@@ -62,8 +62,8 @@ impl GitEnv {
         Some(base.or_else(|| Some(self.home()?.join(".config")))?.join("git"))
     }
 
-    /// Returns what a child process gets.
-    pub(crate) fn for_child(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+    /// Returns what a child `git` gets: everything but what would make it work on another repository.
+    pub fn for_child(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0
             .iter()
             .filter(|(name, _)| !LOCAL.iter().any(|local| *name == OsStr::new(local)))

@@ -24,7 +24,7 @@ pub(super) fn worded(
                 ExitStatus::FAILED,
             )
         }
-        Failure::Output(err) => {
+        Failure::Output(err) | Failure::Input(err) => {
             (format!("ERROR: unexpected error - {err}\n"), String::new(), ExitStatus::DVC_ERROR)
         }
         Failure::Usage { error, help } => usage(dvc_usage(error), help),
@@ -82,7 +82,7 @@ pub(super) fn message(error: &Error) -> String {
         Error::NotInProject { .. } => {
             "you are not inside of a DVC repository (checked up to mount point '/')".to_owned()
         }
-        error => chain(error).join(": "),
+        error => super::pipeline::message(error).unwrap_or_else(|| chain(error).join(": ")),
     }
 }
 

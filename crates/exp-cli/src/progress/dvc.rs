@@ -12,7 +12,7 @@ use super::Progress;
 
 /// Speaks as DVC does: what is done goes to standard output, warnings to standard error.
 ///
-/// Paths and addresses are shown as someone in the root of the project would write them.
+/// Paths and addresses are shown as someone in the directory of the sink would write them.
 pub(crate) struct DvcSink<'w> {
     state: Mutex<State<'w>>,
     on_failure: FailurePolicy,
@@ -21,8 +21,14 @@ pub(crate) struct DvcSink<'w> {
 struct State<'w> {
     out: &'w mut (dyn Write + Send),
     err: &'w mut (dyn Write + Send),
-    /// Whether the next stage is set off by a blank line: the one before it did something.
+    /// The directory, below the root, that addresses are relative to.
+    from: RelPath,
+    /// Whether only what commands write and warnings are shown.
+    quiet: bool,
+    /// Whether the next stage is set off by a blank line: the last one that did not fail did something.
     gap: bool,
+    /// What `gap` was before the stage that runs.
+    gap_before: bool,
     /// Stages left out since the last failure, to be named in one line.
     skipped: Vec<String>,
 }
@@ -34,8 +40,22 @@ impl<'w> DvcSink<'w> {
         err: &'w mut (dyn Write + Send),
         on_failure: FailurePolicy,
     ) -> Self {
-        let state = State { out, err, gap: false, skipped: Vec::new() };
+        let from = RelPath::root();
+        let skipped = Vec::new();
+        let state = State { out, err, from, quiet: false, gap: false, gap_before: false, skipped };
         Self { state: Mutex::new(state), on_failure }
+    }
+
+    /// Shows addresses as someone in this directory, below the root, writes them.
+    pub(crate) fn seen_from(self, from: RelPath) -> Self {
+        self.lock().from = from;
+        self
+    }
+
+    /// Shows only what commands write, and warnings.
+    pub(crate) fn quietly(self, quiet: bool) -> Self {
+        self.lock().quiet = quiet;
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'w>> {
@@ -56,7 +76,11 @@ impl EventSink for DvcSink<'_> {
         let mut state = self.lock();
         match event {
             Event::Stage { stage, what } => state.stage(stage, &what, self.on_failure),
-            Event::Warning(warning) => state.warn(&warning_text(warning)),
+            Event::Run { name, .. } => state.line(&format!("Reproducing experiment '{name}'")),
+            Event::Warning(warning) => {
+                let text = warning_text(warning, &state.from);
+                state.warn(&text);
+            }
             _ => {}
         }
     }
@@ -73,9 +97,10 @@ impl State<'_> {
         if !matches!(what, StageEvent::Skipped { .. }) {
             self.flush_skipped();
         }
-        let name = stage.to_string();
+        let name = stage.address(&self.from);
         match what {
-            StageEvent::Fresh => {
+            // DVC does not see in a dry run that an earlier stage may write something else.
+            StageEvent::Fresh | StageEvent::Open { .. } => {
                 self.begin(false);
                 let label = if stage.name.is_some() { "Stage " } else { "" };
                 self.line(&format!("{label}'{name}' didn't change, skipping"));
@@ -102,15 +127,19 @@ impl State<'_> {
                 // A closed stream is noticed when the answer is written.
                 let _ = to.write_all(bytes).and_then(|()| to.flush());
             }
-            StageEvent::Failed { failure } => match on_failure {
-                FailurePolicy::Stop => {}
-                FailurePolicy::KeepGoing => self.warn(&failure_text(failure)),
-                FailurePolicy::Ignore => self.warn(&format!("{} (ignored)", failure_text(failure))),
-            },
-            StageEvent::Locked { created } => {
-                let file = stage.file.parent().unwrap_or_else(RelPath::root);
-                let file =
-                    if file.is_root() { "dvc.lock".to_owned() } else { format!("{file}/dvc.lock") };
+            StageEvent::Failed { failure } => {
+                self.gap = self.gap_before;
+                match on_failure {
+                    FailurePolicy::Stop => {}
+                    FailurePolicy::KeepGoing => self.warn(&failure_text(failure)),
+                    FailurePolicy::Ignore => {
+                        self.warn(&format!("{} (ignored)", failure_text(failure)));
+                    }
+                }
+            }
+            StageEvent::Locked { created } if stage.name.is_some() => {
+                let dir = stage.file.parent().unwrap_or_else(RelPath::root);
+                let file = dir.join("dvc.lock").unwrap_or(dir).relative_to(&self.from);
                 if *created {
                     self.line(&format!("Generating lock file '{file}'"));
                 }
@@ -127,10 +156,14 @@ impl State<'_> {
         if self.gap {
             self.line("");
         }
+        self.gap_before = self.gap;
         self.gap = does_something;
     }
 
     fn line(&mut self, text: &str) {
+        if self.quiet {
+            return;
+        }
         let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
     }
 
@@ -166,17 +199,20 @@ pub(crate) fn failure_text(failure: &StageFailure) -> String {
         }
         StageFailure::OutNotProduced { path, .. } => format!("output '{path}' does not exist"),
         StageFailure::MissingData { paths } => {
-            let paths: Vec<String> = paths.iter().map(|path| format!("'{path}'")).collect();
-            format!("missing data {}", paths.join(", "))
+            let noun = if paths.len() == 1 { "source" } else { "sources" };
+            format!("missing data '{noun}': {}", paths.join(", "))
         }
+        StageFailure::Port { source, .. } => crate::diagnostic::dvc_port_message(source),
         failure => crate::diagnostic::chain(failure).join(": "),
     }
 }
 
-fn warning_text(warning: &Warning) -> String {
+fn warning_text(warning: &Warning, from: &RelPath) -> String {
     match warning {
         Warning::Frozen { stage } => {
-            format!("Stage '{stage}' is frozen. Its dependencies are not going to be reproduced.")
+            let what = if stage.name.is_some() { "stage: " } else { "" };
+            let name = stage.address(from);
+            format!("{what}'{name}' is frozen. Its dependencies are not going to be reproduced.")
         }
         Warning::NeverRecorded { path } => format!(
             "Output '{path}'(stage) is missing version info. Cache for it will not be collected. Use \

@@ -51,6 +51,9 @@ impl EventSink for NdjsonSink<'_> {
         let object = match event {
             Event::Stage { stage, what } => stage_event(stage, &what),
             Event::Task { id, what } => task_event(id.0, what),
+            Event::Run { name, baseline, overrides } => {
+                Some(json!({"event": "run", "name": name, "baseline": baseline, "overrides": overrides}))
+            }
             Event::Warning(warning) => {
                 Some(json!({"event": "warning", "text": warning_text(warning)}))
             }
@@ -75,7 +78,8 @@ fn stage_event(stage: &StageId, what: &StageEvent<'_>) -> Option<Json> {
         }
         StageEvent::Verified => json!({"event": "verified", "stage": stage}),
         StageEvent::Started { reasons } => {
-            json!({"event": "started", "stage": stage, "reasons": reasons.len()})
+            let reasons: Vec<String> = reasons.iter().map(crate::view::reason::one).collect();
+            json!({"event": "started", "stage": stage, "reasons": reasons})
         }
         StageEvent::Command { line } => {
             json!({"event": "command", "stage": stage, "line": line})

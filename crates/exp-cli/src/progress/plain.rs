@@ -9,6 +9,7 @@ use exp_engine::core::{
 
 use super::Progress;
 use crate::view::time::duration;
+use crate::view::{reason, summary};
 
 /// Writes a line for each thing that happens to a stage, and passes on what commands write.
 ///
@@ -20,6 +21,9 @@ pub(crate) struct PlainSink<'w> {
 
 struct State<'w> {
     err: &'w mut (dyn Write + Send),
+    unicode: bool,
+    /// Lines that are not written unless something happens: the head of a run, and stages that did not change.
+    held: Vec<String>,
     /// Whether a command's output stopped in the middle of a line.
     open_line: bool,
 }
@@ -42,7 +46,8 @@ impl<'w> PlainSink<'w> {
     /// Writes to `err`, with symbols outside ASCII if `unicode`.
     pub(crate) fn new(err: &'w mut (dyn Write + Send), unicode: bool) -> Self {
         let symbols = if unicode { &UNICODE } else { &ASCII };
-        Self { state: Mutex::new(State { err, open_line: false }), symbols }
+        let state = State { err, unicode, held: Vec::new(), open_line: false };
+        Self { state: Mutex::new(state), symbols }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'w>> {
@@ -50,16 +55,18 @@ impl<'w> PlainSink<'w> {
     }
 
     fn line(&self, symbol: &str, subject: &str, text: &str) {
-        let mut state = self.lock();
-        state.close_line();
-        let _ = writeln!(state.err, " {symbol} {subject:<11} {text}");
+        self.lock().write(&format!(" {symbol} {subject:<11} {text}"));
+    }
+
+    fn hold(&self, line: String) {
+        self.lock().held.push(line);
     }
 
     fn stage(&self, stage: &StageId, what: &StageEvent<'_>) {
         let name = stage.to_string();
         let symbols = self.symbols;
         match what {
-            StageEvent::Fresh => self.line(symbols.same, &name, "unchanged"),
+            StageEvent::Fresh => self.hold(format!(" {} {name:<11} unchanged", symbols.same)),
             StageEvent::Restored { from } => {
                 let from = match from {
                     RestoredFrom::RunCache => "restored from the run cache",
@@ -68,10 +75,11 @@ impl<'w> PlainSink<'w> {
                 self.line(symbols.done, &name, from);
             }
             StageEvent::Verified => self.line(symbols.done, &name, "recorded as it is"),
-            StageEvent::Command { line } => self.line(symbols.runs, &name, line),
+            StageEvent::Started { reasons } => self.line(symbols.runs, &name, &reason::list(reasons)),
+            StageEvent::Command { line } => self.lock().write(&format!("   $ {line}")),
             StageEvent::Output { bytes, .. } => {
                 let mut held = self.lock();
-                let _ = held.err.write_all(bytes);
+                let _ = held.err.write_all(bytes).and_then(|()| held.err.flush());
                 if let Some(last) = bytes.last() {
                     held.open_line = *last != b'\n';
                 }
@@ -95,6 +103,17 @@ impl<'w> PlainSink<'w> {
 }
 
 impl State<'_> {
+    /// Writes a line, behind what was held back.
+    fn write(&mut self, line: &str) {
+        self.close_line();
+        for line in std::mem::take(&mut self.held).iter().map(String::as_str).chain([line]) {
+            let line = if self.unicode { line.to_owned() } else { summary::ascii(line) };
+            // A closed stream is noticed when the answer is written.
+            let _ = writeln!(self.err, "{line}");
+        }
+        let _ = self.err.flush();
+    }
+
     fn close_line(&mut self) {
         if std::mem::take(&mut self.open_line) {
             let _ = writeln!(self.err);
@@ -112,9 +131,7 @@ impl Progress for PlainSink<'_> {
             Cancel::Drain => "finishing what runs; press ctrl-c again to stop it",
             Cancel::Stop => "stopping",
         };
-        let mut state = self.lock();
-        state.close_line();
-        let _ = writeln!(state.err, " {} {text}", self.symbols.warns);
+        self.lock().write(&format!(" {} {text}", self.symbols.warns));
     }
 }
 
@@ -122,10 +139,13 @@ impl EventSink for PlainSink<'_> {
     fn emit(&self, event: Event<'_>) {
         match event {
             Event::Stage { stage, what } => self.stage(stage, &what),
+            Event::Run { name, baseline, overrides } => {
+                let short = baseline.get(..7).unwrap_or(baseline);
+                let head = format!(" {name}  on {short}  {}", overrides.join(" "));
+                self.hold(head.trim_end().to_owned());
+            }
             Event::Warning(warning) => {
-                let mut state = self.lock();
-                state.close_line();
-                let _ = writeln!(state.err, " {} {}", self.symbols.warns, warning_text(warning));
+                self.lock().write(&format!(" {} {}", self.symbols.warns, warning_text(warning)));
             }
             _ => {}
         }
@@ -162,7 +182,7 @@ pub(crate) fn warning_text(warning: &Warning) -> String {
 mod tests {
     use std::time::Duration;
 
-    use exp_engine::core::{RelPath, Stream};
+    use exp_engine::core::{Reason, RelPath, Stream};
 
     use super::*;
 
@@ -172,7 +192,7 @@ mod tests {
         let train = StageId::named(RelPath::new("dvc.yaml")?, "train");
         let sink = PlainSink::new(&mut err, true);
         let tell = |what| sink.emit(Event::Stage { stage: &train, what });
-        tell(StageEvent::Started { reasons: &[] });
+        tell(StageEvent::Started { reasons: &[Reason::NeverRan] });
         tell(StageEvent::Command { line: "python train.py" });
         tell(StageEvent::Output { stream: Stream::Out, bytes: b"epoch 1" });
         tell(StageEvent::Finished { success: true, took: Duration::from_millis(64_200) });
@@ -181,7 +201,7 @@ mod tests {
         drop(sink);
         assert_eq!(
             String::from_utf8(err)?,
-            " ● train       python train.py\nepoch 1\n ✓ train       1m 04s\n = train       unchanged\n \
+            " ● train       never ran\n   $ python train.py\nepoch 1\n ✓ train       1m 04s\n = train       unchanged\n \
              ! finishing what runs; press ctrl-c again to stop it\n"
         );
         Ok(())
