@@ -1,0 +1,300 @@
+//! `data add`, `data checkout`, `data commit`, `data status`: data that Git does not keep.
+
+pub(super) mod words;
+
+use std::io::{BufRead as _, Write as _};
+
+use exp_engine::cache::Relink;
+use exp_engine::core::{Recorded, RelPath};
+use exp_engine::{
+    AddReport, AddRequest, CheckoutReport, CommitStep, DataScope, DataStatusRequest, Error, Granularity, OutChange,
+    OutEffect, Project, UnsavedData,
+};
+
+use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
+use crate::args::data::{AddArgs, CheckoutArgs, CommitArgs, DvcAddArgs, StatusArgs};
+use crate::diagnostic::Failure;
+use crate::exit::ExitStatus;
+use crate::session::Session;
+use crate::view::{data, json, size};
+
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    command! {
+        args: AddArgs,
+        run: add,
+        exp: Some("data add"),
+        dvc: None,
+        topic: Topic::Pipeline,
+        about: "Track files or directories that are too large for Git",
+        long: "Track files or directories that are too large for Git.\n\nThe content goes into the store, a .dvc \
+               file beside the data records it, and .gitignore keeps the data out of Git. All targets are checked \
+               before the first is touched.\n\nExamples:\n  exp data add data/train.csv\n  exp data add images",
+        dvc_failure: DvcFailure::PLAIN,
+    },
+    command! {
+        args: DvcAddArgs,
+        run: dvc_add,
+        exp: None,
+        dvc: Some("add"),
+        topic: Topic::Pipeline,
+        about: "Track data files or directories with DVC",
+        long: "",
+        dvc_failure: DvcFailure { code: 1, prefix: "" },
+    },
+    command! {
+        args: CheckoutArgs,
+        run: checkout,
+        exp: Some("data checkout"),
+        dvc: Some("checkout"),
+        topic: Topic::Pipeline,
+        about: "Bring data to what the workspace's files record",
+        long: "Bring data to what the workspace's files record.\n\nFiles with content that is stored nowhere are \
+               not replaced without --force, which keeps them for `exp undo`.\n\nExamples:\n  exp data checkout\n  \
+               exp data checkout images/a.png",
+        dvc_failure: DvcFailure::PLAIN,
+    },
+    command! {
+        args: CommitArgs,
+        run: commit,
+        exp: Some("data commit"),
+        dvc: Some("commit"),
+        topic: Topic::Pipeline,
+        about: "Record data and outputs as they are in the workspace",
+        long: "Record data and outputs as they are in the workspace.\n\nA stage that has changed is only recorded \
+               after a question, or with --force: nobody has run it.\n\nExamples:\n  exp data commit images.dvc\n  \
+               exp data commit --force train",
+        dvc_failure: DvcFailure { code: 1, prefix: "failed to commit" },
+    },
+    command! {
+        args: StatusArgs,
+        run: status,
+        exp: Some("data status"),
+        dvc: Some("data status"),
+        topic: Topic::Pipeline,
+        about: "Show how data differs from what is recorded",
+        long: "",
+        dvc_failure: DvcFailure { code: 1, prefix: "" },
+    },
+];
+
+fn add(session: &mut Session<'_, '_>, args: &AddArgs) -> Outcome {
+    let report = perform_add(session, args)?;
+    let cwd = session.project()?.relative(session.cwd());
+    for one in &report.added {
+        let is_dir = one.artifact.id.is_tree();
+        let slash = if is_dir { "/" } else { "" };
+        let mut what = one.artifact.size.map(size).unwrap_or_default();
+        if let Some(n_files) = one.artifact.n_files {
+            let files = if n_files == 1 { "file" } else { "files" };
+            what = format!("{n_files} {files}, {what}");
+        }
+        let state = if one.recorded == Recorded::Unchanged { "unchanged" } else { "tracked" };
+        session.note(&format!("{}{slash}  {what}  {state}", one.path.relative_to(&cwd)))?;
+    }
+    let changed = report.added.iter().filter(|one| one.recorded != Recorded::Unchanged);
+    let mut files: Vec<RelPath> =
+        changed.map(|one| one.file.clone()).chain(report.ignore_files).collect();
+    files.dedup();
+    if !files.is_empty() {
+        session.note(&format!("commit it: git add {}   undo: exp undo", words::quoted(&files, &cwd)))?;
+    }
+    Ok(ExitStatus::DONE)
+}
+
+fn dvc_add(session: &mut Session<'_, '_>, args: &DvcAddArgs) -> Outcome {
+    let report = perform_add(session, &args.add)?;
+    let cwd = session.project()?.relative(session.cwd());
+    let mut files: Vec<RelPath> = report.added.into_iter().map(|one| one.file).collect();
+    files.extend(report.ignore_files);
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    session.note(&format!(
+        "\nTo track the changes with git, run:\n\n\tgit add {}\n\nTo enable auto staging, run:\n\n\tdvc config \
+         core.autostage true",
+        words::quoted(&files, &cwd)
+    ))?;
+    Ok(ExitStatus::DONE)
+}
+
+fn perform_add(session: &mut Session<'_, '_>, args: &AddArgs) -> Result<AddReport, Failure> {
+    let project = session.project()?;
+    let targets = args.targets.iter().map(|target| session.cwd().join(target)).collect();
+    let request = AddRequest { targets, commit: !args.no_commit, relink: relink(args.no_relink) };
+    let result = session.look(|ctx| project.add(ctx, &request));
+    result.map_err(|error| words::worded(session, &project, error))
+}
+
+fn checkout(session: &mut Session<'_, '_>, args: &CheckoutArgs) -> Outcome {
+    let project = session.project()?;
+    let scope = scope(session, &project, (&args.targets, args.with_deps, args.recursive));
+    let unsaved = match (args.force, session.is_dvc()) {
+        (false, _) => UnsavedData::Refuse,
+        (true, true) => UnsavedData::Drop,
+        (true, false) => UnsavedData::Keep,
+    };
+    let result = session.look(|ctx| {
+        let plan = project.plan_data_checkout(ctx, &scope)?;
+        project.checkout_data(ctx, plan, unsaved)
+    });
+    let report = match result {
+        Ok(report) => report,
+        Err(error @ Error::Data(_)) if session.is_dvc() => {
+            let failure = words::worded(session, &project, error);
+            return Err(words::did_you_mean_git(failure, &args.targets));
+        }
+        Err(error) => return Err(words::worded(session, &project, error)),
+    };
+    let cwd = project.relative(session.cwd());
+    if args.summary {
+        let text = summary(&report);
+        if !text.is_empty() {
+            say(session, &text)?;
+        }
+    } else {
+        for change in &report.changed {
+            say(session, &line(change, &cwd))?;
+        }
+    }
+    if !session.is_dvc() && !args.summary && !report.changed.is_empty() {
+        session.note(&format!("{}   undo: exp undo", summary(&report)))?;
+    }
+    for path in &report.unrecorded {
+        let text = if session.is_dvc() {
+            let full = path.under(project.root());
+            format!("WARNING: No file hash info found for '{}'. It won't be created.", full.display())
+        } else {
+            format!(" ! `{}` was never recorded", path.relative_to(&cwd))
+        };
+        session.warn(&text)?;
+    }
+    let mut missing = report.missing;
+    if session.is_dvc() {
+        missing.extend(report.unrecorded);
+    }
+    if missing.is_empty() || args.allow_missing {
+        return Ok(ExitStatus::DONE);
+    }
+    Err(words::worded(session, &project, Error::MissingData { paths: missing }))
+}
+
+/// Writes a line about a change, which `--quiet` leaves out.
+fn say(session: &mut Session<'_, '_>, text: &str) -> Result<(), Failure> {
+    if session.common.quiet { Ok(()) } else { session.say(text) }
+}
+
+fn line(change: &OutChange, cwd: &RelPath) -> String {
+    let letter = match change.effect {
+        OutEffect::Added => 'A',
+        OutEffect::Modified => 'M',
+    };
+    let slash = if change.is_dir { "/" } else { "" };
+    format!("{letter}       {}{slash}", change.path.relative_to(cwd))
+}
+
+fn summary(report: &CheckoutReport) -> String {
+    let parts: Vec<String> = [
+        (report.files_modified, "modified"),
+        (report.files_added, "added"),
+        (report.files_removed, "deleted"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{n} file{} {what}", if n == 1 { "" } else { "s" }))
+    .collect();
+    words::listed(&parts)
+}
+
+fn commit(session: &mut Session<'_, '_>, args: &CommitArgs) -> Outcome {
+    let project = session.project()?;
+    let scope = scope(session, &project, (&args.targets, args.with_deps, args.recursive));
+    let is_dvc = session.is_dvc();
+    let failed = |session: &Session<'_, '_>, error| {
+        let failure = words::worded(session, &project, error);
+        if is_dvc { words::failed_to_commit(failure, &args.targets) } else { failure }
+    };
+    let plan = match session.look(|ctx| project.plan_commit(ctx, &scope)) {
+        Ok(plan) => plan,
+        Err(error) => return Err(failed(session, error)),
+    };
+    let mut accepted = Vec::new();
+    for step in plan.changed() {
+        let is_wanted = args.force || (step.is_data_source && !is_dvc) || ask(session, step)?;
+        if is_wanted {
+            accepted.push(step.stage.clone());
+        }
+    }
+    let relink = relink(args.no_relink);
+    let result = session.look(|ctx| {
+        project.commit_data(ctx, plan, relink, &mut |step| accepted.contains(&step.stage))
+    });
+    let report = match result {
+        Ok(report) => report,
+        Err(error) => return Err(failed(session, error)),
+    };
+    let cwd = project.relative(session.cwd());
+    for (stage, recorded) in &report.recorded {
+        if !is_dvc {
+            session.note(&format!("recorded `{}`", stage.address(&cwd)))?;
+        } else if stage.name.is_some() {
+            let verb = if *recorded == Recorded::Created { "Generating" } else { "Updating" };
+            let lock = stage.file.relative_to(&cwd);
+            let lock = lock.strip_suffix("dvc.yaml").unwrap_or(&lock);
+            session.note(&format!("{verb} lock file '{lock}dvc.lock'"))?;
+        }
+    }
+    if !is_dvc {
+        match report.recorded.len() {
+            0 => session.note("Everything is as recorded.")?,
+            _ => session.note("undo: exp undo")?,
+        }
+    }
+    Ok(ExitStatus::DONE)
+}
+
+/// Asks whether a changed stage is to be recorded; without a terminal the answer is no.
+fn ask(session: &mut Session<'_, '_>, step: &CommitStep) -> Result<bool, Failure> {
+    if !session.io.can_ask {
+        return Ok(false);
+    }
+    write!(session.io.err, "`{}` changed and was not run. Record it as it is? [y/n] ", step.stage)
+        .and_then(|()| session.io.err.flush())
+        .map_err(Failure::Output)?;
+    let mut answer = String::new();
+    session.io.input.read_line(&mut answer).map_err(Failure::Output)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
+    let project = session.project()?;
+    let mut paths = Vec::new();
+    for target in &args.targets {
+        paths.push(project.locate(&session.cwd().join(target))?);
+    }
+    let request = DataStatusRequest {
+        paths,
+        granularity: if args.granular { Granularity::Files } else { Granularity::Outputs },
+        untracked: args.untracked_files == "all",
+        look_at_git: !args.json,
+    };
+    let status = session.look(|ctx| project.data_status(ctx, &request))?;
+    let text = if args.json {
+        json::line(&data::status_json(&status, args.unchanged))
+    } else {
+        data::status_text(&status, args.unchanged, session.grammar)
+    };
+    session.print(&text)?;
+    Ok(ExitStatus::DONE)
+}
+
+fn relink(no_relink: bool) -> Relink {
+    if no_relink { Relink::No } else { Relink::Yes }
+}
+
+fn scope(
+    session: &Session<'_, '_>,
+    project: &Project,
+    (targets, with_deps, recursive): (&[String], bool, bool),
+) -> DataScope {
+    let cwd = project.relative(session.cwd());
+    DataScope { targets: targets.to_vec(), cwd, with_deps, recursive }
+}
