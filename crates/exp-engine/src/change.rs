@@ -27,10 +27,14 @@ const LARGE: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Changes {
     project: Project,
+    root: PathBuf,
     journal: Journal,
     path: PathBuf,
     touched: HashSet<RelPath>,
+    /// Whether files are noted.
     is_noted: bool,
+    /// Whether there is a journal.
+    is_saved: bool,
 }
 
 /// An operation under way, as it lies on disk.
@@ -84,12 +88,19 @@ impl Changes {
         let path = project.scratch().join("ops").join(format!("{}.json", owner.unique()));
         let operation = Operation::new(kind, subject, at);
         let journal = Journal { owner, run: None, operation };
-        Self { project: project.clone(), journal, path, touched: HashSet::new(), is_noted: true }
+        Self { project: project.clone(), root: project.root().to_path_buf(), journal, path, touched: HashSet::new(), is_noted: true, is_saved: true }
     }
 
-    /// Changes files that are nobody's work, such as those of a private work tree: nothing is kept for undoing.
+    /// Begins an operation whose files are nobody's work, such as those of a private work tree: only refs are noted.
+    ///
+    /// Files are written below `root`, the journal lies with `project`.
+    pub(crate) fn of_refs_only(project: &Project, root: &Path, kind: OperationKind, subject: &str) -> Self {
+        Self { is_noted: false, root: root.to_path_buf(), ..Self::begin(project, kind, subject) }
+    }
+
+    /// Notes nothing, for what only looks.
     pub(crate) fn unnoted(project: &Project) -> Self {
-        Self { is_noted: false, ..Self::begin(project, OperationKind::Run, "") }
+        Self { is_noted: false, is_saved: false, ..Self::begin(project, OperationKind::Run, "") }
     }
 
     /// Says that the operation takes another one back.
@@ -123,7 +134,7 @@ impl Changes {
         bytes: &[u8],
     ) -> Result<(), Error> {
         self.touch(ctx, [(path, Keep::Text)])?;
-        Ok(files::write(&path.under(self.project.root()), bytes)?)
+        Ok(files::write(&path.under(&self.root), bytes)?)
     }
 
     /// Notes that a ref moved.
@@ -138,6 +149,11 @@ impl Changes {
             before: before.map(|id| id.to_string()),
             after: after.map(|id| id.to_string()),
         });
+    }
+
+    /// Writes the journal, refs that are about to move included. Recovery keeps of them those that did move.
+    pub(crate) fn announce(&self) -> Result<(), Error> {
+        self.save()
     }
 
     /// Notes the run that is under way.
@@ -179,10 +195,7 @@ impl Changes {
     }
 
     fn save(&self) -> Result<(), Error> {
-        if !self.is_noted {
-            return Ok(());
-        }
-        save_journal(&self.path, &self.journal)
+        if self.is_saved { save_journal(&self.path, &self.journal) } else { Ok(()) }
     }
 }
 
@@ -202,7 +215,8 @@ pub(crate) fn finish(
         file.after = capture(project, ctx, &path, keep)?;
     }
     operation.files.retain(|file| file.before != file.after);
-    if operation.is_empty() {
+    // That an operation was taken back counts even when nothing was left to do.
+    if operation.is_empty() && operation.undoes.is_none() {
         return Ok(None);
     }
     oplog::append(project.git(), operation, project.now()).map(Some)
@@ -248,6 +262,37 @@ pub(crate) fn capture(
         oid: artifact.id.to_string(),
         exec: artifact.is_exec,
     }))
+}
+
+/// Returns whether a path holds what a state says. Nothing is kept on the way.
+pub(crate) fn holds(
+    project: &Project,
+    ctx: &Ctx<'_>,
+    path: &RelPath,
+    state: Option<&FileState>,
+) -> Result<bool, Error> {
+    let full = path.under(project.root());
+    let metadata = fs::symlink_metadata(&full).ok();
+    let (Some(metadata), Some(state)) = (&metadata, state) else {
+        return Ok(metadata.is_none() && state.is_none());
+    };
+    Ok(match state {
+        FileState::Link { target } => {
+            let found = fs::read_link(&full).ok();
+            found.is_some_and(|found| found.to_string_lossy() == target.as_str())
+        }
+        FileState::Blob { id, exec } => {
+            metadata.is_file()
+                && (metadata.permissions().mode() & 0o100 != 0) == *exec
+                && files::read(&full)?.unwrap_or_default() == oplog::blob(project.git(), id)?
+        }
+        state @ FileState::Data { .. } => {
+            let wanted = artifact(state)?;
+            let algorithm = wanted.id.digest.algorithm();
+            let found = project.cache().digest_as(ctx, algorithm, &full, &NoFilter)?;
+            found.is_some_and(|found| found.same_content(&wanted) && found.is_exec == wanted.is_exec)
+        }
+    })
 }
 
 /// Puts back what a path held.

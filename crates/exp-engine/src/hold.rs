@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The right to write to a workspace; dropping it gives it up.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    run: Option<File>,
+    run: Option<Lock>,
     dvc: Option<DvcLock>,
     signal: Option<PathBuf>,
 }
@@ -137,7 +137,7 @@ struct DvcLock {
 
 #[derive(Debug)]
 struct DvcState {
-    file: Option<File>,
+    file: Option<Lock>,
     working: usize,
 }
 
@@ -146,12 +146,23 @@ fn held(state: &Mutex<DvcState>) -> MutexGuard<'_, DvcState> {
 }
 
 /// Takes the lock that a run holds as long as it lasts.
-fn lock_workspace(ctx: &Ctx<'_>, project: &Project) -> Result<File, Error> {
+fn lock_workspace(ctx: &Ctx<'_>, project: &Project) -> Result<Lock, Error> {
     let path = project.scratch().join("workspace.lock");
     let wait = Wait::new(ctx, project, Duration::ZERO);
     let run = open(&path)?;
     lock(&run, &path, "the workspace", &wait)?;
-    Ok(run)
+    Ok(Lock(run))
+}
+
+/// A locked file. Dropping it unlocks it at once, even if a process that is being started still shares the file.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file unlocks it too, only later.
+        self.0.unlock().ok();
+    }
 }
 
 impl Drop for Hold {
@@ -175,13 +186,13 @@ fn open(path: &Path) -> Result<File, Error> {
         .map_err(FileError::at("open", path))?)
 }
 
-fn acquire(path: &Path, wait: &Wait<'_>) -> Result<File, Error> {
+fn acquire(path: &Path, wait: &Wait<'_>) -> Result<Lock, Error> {
     let mut file = open(path)?;
     lock(&file, path, "the project", wait)?;
     // DVC writes its process number there, for people who look.
-    drop(file.set_len(0));
-    drop(write!(file, " {}\n", std::process::id()));
-    Ok(file)
+    file.set_len(0).ok();
+    writeln!(file, " {}", std::process::id()).ok();
+    Ok(Lock(file))
 }
 
 /// Locks `file`, which is `what`, and waits for who holds it.
@@ -203,5 +214,37 @@ fn lock(file: &File, path: &Path, what: &str, wait: &Wait<'_>) -> Result<(), Err
             Some(token) if token.sleep(PAUSE).is_none() => {}
             Some(_) => return Err(Cancelled.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exp_core::Cancel;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_is_waited_for_until_it_is_free_or_the_wait_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock(open(&path).unwrap());
+        held.0.lock().unwrap();
+
+        let second = open(&path).unwrap();
+        let token = CancelToken::new();
+        let wait = |limit| Wait { limit, cancel: Some(&token) };
+        let tried = lock(&second, &path, "x", &wait(Some(Duration::ZERO)));
+        assert!(matches!(tried, Err(Error::Busy { .. })), "{tried:?}");
+        let waited = thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(&second, &path, "x", &wait(None)));
+            drop(held);
+            waiting.join()
+        });
+        assert!(matches!(waited, Ok(Ok(()))), "{waited:?}");
+
+        let third = open(&path).unwrap();
+        token.cancel(Cancel::Drain);
+        let stopped = lock(&third, &path, "x", &wait(None));
+        assert!(matches!(stopped, Err(Error::Cancelled(_))), "{stopped:?}");
     }
 }

@@ -133,6 +133,11 @@ impl Git {
         time: Timestamp,
     ) -> Result<CommitId, GitError> {
         let signature = self.reflog_signature(Some(time));
+        if tree == self.empty_tree() {
+            // Git takes the empty tree for granted when it reads, and misses it when it checks.
+            let empty = gix::objs::Tree::empty();
+            self.local().write_object(&empty).map_err(failed("write the empty tree"))?;
+        }
         let commit = self.store_commit(tree, parents, signature.clone(), signature, message)?;
         self.sync_objects(&[tree.0, commit.0])?;
         Ok(commit)
