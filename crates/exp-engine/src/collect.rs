@@ -65,7 +65,7 @@ pub fn collect_workspace(project: &Project, options: CollectOptions<'_>) -> RowD
     let view =
         View::load(&source, project.root(), Broken::Note).map_err(|error| problem(&error))?;
     let shape = Shape::of(&view, options.params, &mut Usages::default());
-    let mut files = WorkspaceFiles { source: &source };
+    let mut files = WorkspaceFiles::new(&source);
     assemble(&shape, &mut files, &mut StoreMemo::new(project.cache()), options).map(Arc::new)
 }
 
@@ -162,6 +162,10 @@ fn assemble(
     }
     if options.edges == Edges::No {
         return Ok(data);
+    }
+    for file in &shape.pipelines {
+        // A broken lock file is noticed whether or not anything in it is asked for.
+        files.lock(file)?;
     }
     for edge in &shape.deps {
         let artifact = recorded(edge, files, Side::Dep)?;

@@ -59,7 +59,9 @@ impl Cell<'_> {
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Missing, Self::Missing) | (Self::Error(_), Self::Error(_)) => true,
-            (Self::Value(Value::Float(a)), Self::Value(Value::Float(b))) => a == b || (a.is_nan() && b.is_nan()),
+            (Self::Value(Value::Float(a)), Self::Value(Value::Float(b))) => {
+                a == b || (a.is_nan() && b.is_nan())
+            }
             (Self::Value(a), Self::Value(b)) => a == b,
             (Self::Artifact(a), Self::Artifact(b)) => a.id == b.id,
             _ => false,
@@ -142,10 +144,14 @@ impl<'t> Comparison<'t> {
         let rows = rows
             .into_iter()
             .map(|(place, data)| match data {
-                Ok(data) => ComparedRow { place, cells: places.cells(data, n_columns), problem: None },
-                Err(problem) => {
-                    ComparedRow { place, cells: vec![Cell::Missing; n_columns], problem: Some(problem) }
+                Ok(data) => {
+                    ComparedRow { place, cells: places.cells(data, n_columns), problem: None }
                 }
+                Err(problem) => ComparedRow {
+                    place,
+                    cells: vec![Cell::Missing; n_columns],
+                    problem: Some(problem),
+                },
             })
             .collect();
         Self { columns, rows }
@@ -153,7 +159,8 @@ impl<'t> Comparison<'t> {
 
     /// Leaves out columns. `is_dropped` is asked for each of them, by its position and description.
     pub fn retain(&mut self, mut is_kept: impl FnMut(usize, &Column) -> bool) {
-        let kept: Vec<bool> = self.columns.iter().enumerate().map(|(at, column)| is_kept(at, column)).collect();
+        let kept: Vec<bool> =
+            self.columns.iter().enumerate().map(|(at, column)| is_kept(at, column)).collect();
         let mut flags = kept.iter();
         self.columns.retain(|_| *flags.next().unwrap_or(&true));
         for row in &mut self.rows {
@@ -191,7 +198,8 @@ impl Patterns {
     /// Compiles patterns.
     pub fn new(patterns: &[String]) -> Result<Self, CompareError> {
         let compile = |pattern: &String| {
-            Regex::new(&format!("^(?:{pattern})")).map_err(|_| CompareError::Pattern { pattern: pattern.clone() })
+            Regex::new(&format!("^(?:{pattern})"))
+                .map_err(|_| CompareError::Pattern { pattern: pattern.clone() })
         };
         Ok(Self(patterns.iter().map(compile).collect::<Result<_, _>>()?))
     }
@@ -217,7 +225,9 @@ fn rows(table: &ShowTable) -> Vec<(RowPlace, Result<&RevisionData, &Problem>)> {
     for (at, baseline) in table.baselines.iter().enumerate() {
         rows.push((RowPlace::Baseline(at), data(&baseline.data)));
         let experiments = baseline.experiments.iter().enumerate();
-        rows.extend(experiments.map(|(which, row)| (RowPlace::Experiment(at, which), data(&row.data))));
+        rows.extend(
+            experiments.map(|(which, row)| (RowPlace::Experiment(at, which), data(&row.data))),
+        );
     }
     rows
 }
@@ -248,7 +258,9 @@ struct KnownFile {
 impl Keys {
     fn add(&mut self, data: &Files) {
         for (file, data) in data {
-            let Some(value) = data.value().filter(|value| value.as_table().is_some()) else { continue };
+            let Some(value) = data.value().filter(|value| value.as_table().is_some()) else {
+                continue;
+            };
             let known = self.known.entry(Arc::clone(file)).or_insert_with(|| {
                 self.files.push((Arc::clone(file), Vec::new()));
                 KnownFile { at: self.files.len() - 1, ..KnownFile::default() }
@@ -285,7 +297,8 @@ impl Found {
             }
         }
         let (mut columns, mut places) = (Vec::new(), Places::default());
-        let both = [(ColumnKind::Metric, self.metrics.files), (ColumnKind::Param, self.params.files)];
+        let both =
+            [(ColumnKind::Metric, self.metrics.files), (ColumnKind::Param, self.params.files)];
         for (kind, files) in both {
             for (file, keys) in files {
                 let mut by_key = HashMap::with_capacity(keys.len());
@@ -295,7 +308,11 @@ impl Found {
                     by_key.insert(key.clone(), columns.len());
                     columns.push(Column { kind, file: Arc::clone(&file), key, name });
                 }
-                let files = if kind == ColumnKind::Metric { &mut places.metrics } else { &mut places.params };
+                let files = if kind == ColumnKind::Metric {
+                    &mut places.metrics
+                } else {
+                    &mut places.params
+                };
                 files.insert(file, by_key);
             }
         }

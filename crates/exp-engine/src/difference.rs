@@ -11,7 +11,6 @@ use crate::collect::{CollectOptions, collect_commits, collect_workspace};
 use crate::error::Error;
 use crate::project::Project;
 use crate::revision::{Files, RevisionData, RowData};
-use crate::rows::resolve;
 
 /// One of the two sides of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +22,21 @@ pub enum Side {
 }
 
 impl Side {
-    /// Finds a side by what a person writes: `workspace`, a revision, or the name of an experiment.
-    pub fn find(project: &Project, name: &str) -> Result<Self, Error> {
-        if name == "workspace" { Ok(Self::Workspace) } else { Ok(Self::Commit(resolve(project, name)?)) }
+    /// Finds a side by what a person writes: `workspace`, or whatever [`Project::find`] understands.
+    pub fn find(ctx: &Ctx<'_>, project: &Project, name: &str) -> Result<Self, Error> {
+        if name == "workspace" {
+            Ok(Self::Workspace)
+        } else {
+            Ok(Self::Commit(project.find(ctx, name)?.commit()))
+        }
     }
 
-    fn collect(self, ctx: &Ctx<'_>, project: &Project, options: CollectOptions<'_>) -> Result<RowData, Error> {
+    fn collect(
+        self,
+        ctx: &Ctx<'_>,
+        project: &Project,
+        options: CollectOptions<'_>,
+    ) -> Result<RowData, Error> {
         match self {
             Self::Workspace => Ok(collect_workspace(project, options)),
             Self::Commit(id) => {
@@ -92,7 +100,10 @@ impl Pair {
         options: CollectOptions<'_>,
     ) -> Result<Self, Error> {
         let [old, new] = sides;
-        Ok(Self { old: old.collect(ctx, project, options)?, new: new.collect(ctx, project, options)? })
+        Ok(Self {
+            old: old.collect(ctx, project, options)?,
+            new: new.collect(ctx, project, options)?,
+        })
     }
 
     /// Returns what differs in metrics, by file in the order of their first appearance. A file that cannot be read
@@ -160,7 +171,10 @@ impl Pair {
         [&self.old, &self.new].into_iter().filter_map(|row| row.as_deref().ok())
     }
 
-    fn recorded(&self, of: impl Fn(&RevisionData) -> Vec<(Arc<str>, Option<Artifact>)>) -> Vec<DataDifference> {
+    fn recorded(
+        &self,
+        of: impl Fn(&RevisionData) -> Vec<(Arc<str>, Option<Artifact>)>,
+    ) -> Vec<DataDifference> {
         let list = |row: &RowData| row.as_ref().map_or_else(|_| Vec::new(), |data| of(data));
         let (old, new) = (list(&self.old), list(&self.new));
         let find = |list: &[(Arc<str>, Option<Artifact>)], path: &str| {
@@ -169,8 +183,14 @@ impl Pair {
         let paths: BTreeSet<&Arc<str>> = old.iter().chain(&new).map(|(path, _)| path).collect();
         paths
             .into_iter()
-            .map(|path| DataDifference { path: Arc::clone(path), old: find(&old, path), new: find(&new, path) })
-            .filter(|found| found.old.map(|artifact| artifact.id) != found.new.map(|artifact| artifact.id))
+            .map(|path| DataDifference {
+                path: Arc::clone(path),
+                old: find(&old, path),
+                new: find(&new, path),
+            })
+            .filter(|found| {
+                found.old.map(|artifact| artifact.id) != found.new.map(|artifact| artifact.id)
+            })
             .collect()
     }
 
@@ -208,7 +228,10 @@ impl Pair {
                     || name == ".gitignore"
                     || name.ends_with(".dvc")
                     || exp_refs::is_record(&stat.path);
-                if is_ours || known.contains(path.as_str()) || outs.iter().any(|out| path.starts_with(out)) {
+                if is_ours
+                    || known.contains(path.as_str())
+                    || outs.iter().any(|out| path.starts_with(out))
+                {
                     continue;
                 }
             }
@@ -233,9 +256,13 @@ pub fn patch(
     let git = project.git();
     let options = |reverse| PatchOptions { paths: &paths, reverse, colour };
     Ok(match sides {
-        [Side::Commit(old), Side::Commit(new)] => git.diff_patch(old, Some(new), &options(Reverse::No))?,
+        [Side::Commit(old), Side::Commit(new)] => {
+            git.diff_patch(old, Some(new), &options(Reverse::No))?
+        }
         [Side::Commit(old), Side::Workspace] => git.diff_patch(old, None, &options(Reverse::No))?,
-        [Side::Workspace, Side::Commit(new)] => git.diff_patch(new, None, &options(Reverse::Yes))?,
+        [Side::Workspace, Side::Commit(new)] => {
+            git.diff_patch(new, None, &options(Reverse::Yes))?
+        }
         [Side::Workspace, Side::Workspace] => Vec::new(),
     })
 }

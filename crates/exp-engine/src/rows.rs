@@ -9,7 +9,9 @@ use exp_refs::{CommitId, Experiment, Fate};
 use crate::collect::{CollectOptions, Edges, Params, collect_commits, collect_workspace, problem};
 use crate::error::Error;
 use crate::project::Project;
-use crate::revision::{Baseline, ExperimentRow, ExperimentState, Problem, RowData, ShowTable, Vanished};
+use crate::revision::{
+    Baseline, ExperimentRow, ExperimentState, Problem, RowData, ShowTable, Vanished,
+};
 
 /// So far back is looked for what became of baselines that nothing leads to any more.
 const FATE_LIMIT: usize = 10_000;
@@ -111,7 +113,9 @@ pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<S
     let mut commits = Vec::new();
     for (baseline, _) in &groups {
         commits.push(*baseline);
-        commits.extend(experiments.get(baseline).into_iter().flatten().map(|experiment| experiment.commit));
+        commits.extend(
+            experiments.get(baseline).into_iter().flatten().map(|experiment| experiment.commit),
+        );
     }
     let options = CollectOptions { edges: request.edges, params: request.params, targets: None };
     let mut rows = collect_commits(ctx, project, &commits, options)?.into_iter();
@@ -178,16 +182,23 @@ fn experiment_rows(
 }
 
 fn no_record() -> Arc<Problem> {
-    Arc::new(Problem { class: "DvcException", message: "the record of the run is missing".to_owned() })
+    Arc::new(Problem {
+        class: "DvcException",
+        message: "the record of the run is missing".to_owned(),
+    })
 }
 
-/// Returns revisions and `n` commits back from each along first parents, all for `None`; without revisions, from `HEAD`.
-/// Each commit stands there once.
+/// Returns revisions and `n` commits back from each along first parents, all for `None`; without
+/// revisions, from `HEAD`. Each commit stands there once.
 ///
 /// # Errors
 ///
 /// When a revision does not exist, or there is neither one nor a commit.
-pub fn baselines(project: &Project, revs: &[String], n: Option<usize>) -> Result<Vec<CommitId>, Error> {
+pub fn baselines(
+    project: &Project,
+    revs: &[String],
+    n: Option<usize>,
+) -> Result<Vec<CommitId>, Error> {
     let mut starts = Vec::new();
     for rev in revs {
         starts.push(resolve(project, rev)?);
@@ -230,7 +241,7 @@ fn asked_for(project: &Project, request: &ShowRequest) -> Result<Vec<CommitId>, 
 }
 
 /// Resolves a revision, or an experiment by its name.
-pub(crate) fn resolve(project: &Project, rev: &str) -> Result<CommitId, Error> {
+fn resolve(project: &Project, rev: &str) -> Result<CommitId, Error> {
     match project.git().resolve(rev) {
         Ok(commit) => Ok(commit),
         Err(error) => match project.experiments().find(rev) {
@@ -252,7 +263,8 @@ fn lost(
         return Ok(Vec::new());
     }
     let known: BTreeSet<_> = asked.iter().collect();
-    let open: Vec<CommitId> = experiments.keys().filter(|id| !known.contains(id)).copied().collect();
+    let open: Vec<CommitId> =
+        experiments.keys().filter(|id| !known.contains(id)).copied().collect();
     if open.is_empty() {
         return Ok(Vec::new());
     }

@@ -41,7 +41,11 @@ impl Git {
     /// Returns the files that differ between two commits, or a commit and the work tree, by path.
     ///
     /// Of the work tree only files that Git tracks count. A renamed file is one that is gone and one that is new.
-    pub fn diff_stat(&self, old: CommitId, new: Option<CommitId>) -> Result<Vec<FileStat>, GitError> {
+    pub fn diff_stat(
+        &self,
+        old: CommitId,
+        new: Option<CommitId>,
+    ) -> Result<Vec<FileStat>, GitError> {
         let out = self.run_diff(old, new, &["--numstat", "-z"], &[])?;
         let lines = out.split(|byte| *byte == 0).filter(|line| !line.is_empty());
         Ok(lines.filter_map(read_stat).collect())
@@ -121,7 +125,8 @@ mod tests {
 
     #[test]
     fn counts_are_read_and_binary_files_have_none() {
-        let stat = |line: &[u8]| read_stat(line).map(|stat| (stat.path.as_bytes().to_vec(), stat.lines));
+        let stat =
+            |line: &[u8]| read_stat(line).map(|stat| (stat.path.as_bytes().to_vec(), stat.lines));
         assert_eq!(stat(b"4\t1\tsrc/a b.py"), Some((b"src/a b.py".to_vec(), Some((4, 1)))));
         assert_eq!(stat(b"-\t-\tx.bin"), Some((b"x.bin".to_vec(), None)));
         assert_eq!(stat(b"4"), None);

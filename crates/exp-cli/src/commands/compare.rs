@@ -3,8 +3,8 @@
 use exp_engine::core::{Ctx, RelPath};
 use exp_engine::params::{All, Precision};
 use exp_engine::{
-    CollectOptions, Edges, Error, FileDifference, Files, Pair, Params, Project, Side, collect_commits,
-    collect_workspace, patch,
+    CollectOptions, Edges, Error, FileDifference, Files, Pair, Params, Project, Side,
+    collect_commits, collect_workspace, patch,
 };
 
 use super::show::unknown_revision;
@@ -70,17 +70,18 @@ struct Sides {
 impl Sides {
     /// Finds them: `HEAD` and the workspace unless others are named.
     fn find(
-        session: &Session<'_, '_>,
+        session: &mut Session<'_, '_>,
         project: &Project,
         (a, b): (Option<&str>, Option<&str>),
         (prefix, code): (&str, u8),
     ) -> Result<Self, Failure> {
         let labels = [a.unwrap_or("HEAD").to_owned(), b.unwrap_or("workspace").to_owned()];
-        let find = |name: &str| {
-            let found = Side::find(project, name);
-            found.map_err(|error| unknown_revision(session.is_dvc(), prefix, code, error))
-        };
-        Ok(Self { sides: [find(&labels[0])?, find(&labels[1])?], labels })
+        let is_dvc = session.is_dvc();
+        let sides = session.look(|ctx| -> Result<_, Error> {
+            Ok([Side::find(ctx, project, &labels[0])?, Side::find(ctx, project, &labels[1])?])
+        });
+        let sides = sides.map_err(|error| unknown_revision(is_dvc, prefix, code, error))?;
+        Ok(Self { sides, labels })
     }
 }
 
@@ -104,7 +105,8 @@ fn diff(session: &mut Session<'_, '_>, args: &DiffArgs) -> Outcome {
     let params = if args.param_deps { Params::OfStages } else { Params::All };
     let is_dvc = session.is_dvc();
     let edges = if is_dvc || args.md { Edges::No } else { Edges::Yes };
-    let pair = read(session, &project, found.sides, CollectOptions { edges, params, targets: None })?;
+    let pair =
+        read(session, &project, found.sides, CollectOptions { edges, params, targets: None })?;
     let (metrics, params) = (pair.metrics(all(args.all)), pair.params(all(args.all)));
     if args.json && is_dvc {
         let value = json::object([
@@ -138,7 +140,11 @@ fn diff(session: &mut Session<'_, '_>, args: &DiffArgs) -> Outcome {
         precision: Precision::Significant(args.precision),
         unicode: session.io.unicode,
     };
-    let text = if args.json { json::line(&difference::everything_json(&view)) } else { difference::everything(&view) };
+    let text = if args.json {
+        json::line(&difference::everything_json(&view))
+    } else {
+        difference::everything(&view)
+    };
     session.print(&text)?;
     if args.code && !args.json {
         let patch = patch(&project, found.sides, &code, session.io.colour)?;
@@ -197,8 +203,11 @@ fn print_changes(
     layout: &Layout<'_>,
     as_json: bool,
 ) -> Outcome {
-    let text =
-        if as_json { json::line(&difference::json(changes)) } else { difference::table(changes, layout) };
+    let text = if as_json {
+        json::line(&difference::json(changes))
+    } else {
+        difference::table(changes, layout)
+    };
     finish(session, &text)
 }
 
@@ -209,9 +218,7 @@ fn metrics_show(session: &mut Session<'_, '_>, args: &MetricsShowArgs) -> Outcom
         CollectOptions { edges: Edges::No, params: Params::All, targets: targets.as_deref() };
     let named = metrics::revisions(&project, args.all)?;
     let commits: Vec<_> = named.iter().map(|(commit, _)| *commit).collect();
-    let rows = session.look(|ctx: &Ctx<'_>| {
-        collect_commits(ctx, &project, &commits, options)
-    })?;
+    let rows = session.look(|ctx: &Ctx<'_>| collect_commits(ctx, &project, &commits, options))?;
     let selects = !named.is_empty();
     let mut labelled = vec![(
         if selects { "workspace".to_owned() } else { String::new() },
@@ -232,7 +239,12 @@ fn metrics_show(session: &mut Session<'_, '_>, args: &MetricsShowArgs) -> Outcom
         return finish(session, &json::line(&metrics::json(&labelled, &here)));
     }
     let precision = Precision::Decimals(args.precision);
-    let text = metrics::table(&labelled, &here, precision, if args.md { metrics::Form::Markdown } else { metrics::Form::Plain });
+    let text = metrics::table(
+        &labelled,
+        &here,
+        precision,
+        if args.md { metrics::Form::Markdown } else { metrics::Form::Plain },
+    );
     finish(session, &text)
 }
 
@@ -269,7 +281,10 @@ fn warn(
             }
             Err(problem) => {
                 let text = if session.is_dvc() {
-                    format!("WARNING: failed to load {name} in revision '{label}', {}", problem.message)
+                    format!(
+                        "WARNING: failed to load {name} in revision '{label}', {}",
+                        problem.message
+                    )
                 } else {
                     format!("warning: {}{}", prefix(label), problem.message)
                 };
@@ -280,7 +295,9 @@ fn warn(
     }
     if session.is_dvc() && !failed.is_empty() {
         let failed = failed.join(", ");
-        session.warn(&format!("DVC failed to load some metrics for following revisions: '{failed}'."))?;
+        session.warn(&format!(
+            "DVC failed to load some metrics for following revisions: '{failed}'."
+        ))?;
     }
     Ok(())
 }

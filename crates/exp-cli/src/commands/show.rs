@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use exp_engine::core::Ctx;
 use exp_engine::params::Precision;
-use exp_engine::refs::{CommitId, Experiment, GitCli};
+use exp_engine::refs::{CommitId, Experiment, FindError, GitCli, RevisionError};
 use exp_engine::{
-    Blank, CompareError, Comparison, Edges, Error, Lost, Order, Params, Patterns, Project, ShowRequest, Sort, Unfinished,
-    show as show_table,
+    Blank, CompareError, Comparison, Edges, Error, Lost, Order, Params, Patterns, Project,
+    ShowRequest, Sort, Unfinished, show as show_table,
 };
 
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
@@ -140,19 +140,27 @@ fn limit(num: i64) -> Option<usize> {
 
 /// Says in DVC's words that a revision does not exist; any other error is left as it is.
 pub(super) fn unknown_revision(is_dvc: bool, prefix: &str, code: u8, error: Error) -> Failure {
-    match error {
-        Error::Revision(exp_engine::refs::RevisionError::Unknown { revision, .. }) if is_dvc => {
-            Failure::Dvc { message: format!("{prefix}unknown Git revision '{revision}'"), code }
-        }
-        error => error.into(),
+    let revision = match &error {
+        Error::Revision(RevisionError::Unknown { revision, .. }) => revision.clone(),
+        Error::Find(FindError::NotFound { spec, .. }) => spec.clone(),
+        _ => return error.into(),
+    };
+    if is_dvc {
+        return Failure::Dvc {
+            message: format!("{prefix}unknown Git revision '{revision}'"),
+            code,
+        };
     }
+    error.into()
 }
 
 /// Says what is wrong with a column or a pattern.
 fn refused(is_dvc: bool, error: &CompareError) -> Failure {
     let dvc = |message: String| Failure::Dvc { message, code: 255 };
     match error {
-        CompareError::UnknownColumn { name, .. } if is_dvc => dvc(format!("Unknown sort column '{name}'")),
+        CompareError::UnknownColumn { name, .. } if is_dvc => {
+            dvc(format!("Unknown sort column '{name}'"))
+        }
         CompareError::AmbiguousColumn { name, candidates } if is_dvc => {
             dvc(format!("Ambiguous sort column '{name}' matched '{}'", candidates.join(", ")))
         }
@@ -172,9 +180,17 @@ fn list(session: &mut Session<'_, '_>, args: &ListArgs) -> Outcome {
 }
 
 /// Lists the experiments of a remote: refs only, nothing is fetched.
-fn list_remote(session: &mut Session<'_, '_>, project: &Project, remote: &str, args: &ListArgs) -> Outcome {
+fn list_remote(
+    session: &mut Session<'_, '_>,
+    project: &Project,
+    remote: &str,
+    args: &ListArgs,
+) -> Outcome {
     if args.sha_only && session.is_dvc() {
-        return Err(Failure::Dvc { message: "--sha-only not supported with git_remote.".to_owned(), code: 255 });
+        return Err(Failure::Dvc {
+            message: "--sha-only not supported with git_remote.".to_owned(),
+            code: 255,
+        });
     }
     let git = GitCli::new(project.git().clone());
     let listed = session.look(|ctx: &Ctx<'_>| git.list(ctx, remote, "refs/exps/"));
@@ -215,10 +231,13 @@ fn print_groups(
             .map_err(|error| unknown_revision(is_dvc, prefix, 255, error))?;
         groups.retain(|baseline, _| asked.contains(baseline));
     }
-    let names = project.git().names_of(&groups.keys().copied().collect::<Vec<_>>()).map_err(Error::from)?;
+    let names =
+        project.git().names_of(&groups.keys().copied().collect::<Vec<_>>()).map_err(Error::from)?;
     let n_shown: usize = groups.values().map(Vec::len).sum();
     let mut groups: Vec<(String, Vec<Experiment>)> = (groups.into_iter())
-        .map(|(baseline, list)| (names.get(&baseline).cloned().unwrap_or_else(|| baseline.short(7)), list))
+        .map(|(baseline, list)| {
+            (names.get(&baseline).cloned().unwrap_or_else(|| baseline.short(7)), list)
+        })
         .collect();
     groups.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, list) in groups {
@@ -236,15 +255,24 @@ fn print_groups(
             } else if is_dvc {
                 format!("\t{} [{}]", experiment.commit.short(7), experiment.name)
             } else {
-                let age = project.git().commit(experiment.commit).map(|commit| time::age(commit.time, project.now()));
-                format!("\t{}  {}  {}", experiment.name, experiment.commit.short(7), age.unwrap_or_default())
+                let age = project
+                    .git()
+                    .commit(experiment.commit)
+                    .map(|commit| time::age(commit.time, project.now()));
+                format!(
+                    "\t{}  {}  {}",
+                    experiment.name,
+                    experiment.commit.short(7),
+                    age.unwrap_or_default()
+                )
             };
             session.say(&line)?;
         }
     }
     if !is_dvc && n_all > n_shown {
         let n = n_all - n_shown;
-        let more = if n == 1 { "1 more experiment".to_owned() } else { format!("{n} more experiments") };
+        let more =
+            if n == 1 { "1 more experiment".to_owned() } else { format!("{n} more experiments") };
         session.note(&format!("{more} of other commits: exp list -A"))?;
     }
     Ok(ExitStatus::DONE)

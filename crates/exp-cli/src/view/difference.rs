@@ -2,7 +2,10 @@
 
 use exp_engine::core::{Artifact, RelPath, Table, Value};
 use exp_engine::params::{Precision, python_cell};
-use exp_engine::{CodeDifference, DataDifference, FileData, FileDifference, Files, MetricDirection, Pair, direction};
+use exp_engine::{
+    CodeDifference, DataDifference, FileData, FileDifference, Files, MetricDirection, Pair,
+    direction,
+};
 
 use super::json::object;
 use super::{markdown, size, table};
@@ -86,7 +89,9 @@ pub(crate) fn problems(files: &Files) -> Vec<String> {
     let problem = |(path, data): &(std::sync::Arc<str>, FileData)| match data {
         FileData::Value(_) => None,
         // The messages of Python name the file in their own way.
-        FileData::Error(problem) if problem.message.contains(&**path) => Some(problem.message.clone()),
+        FileData::Error(problem) if problem.message.contains(&**path) => {
+            Some(problem.message.clone())
+        }
         FileData::Error(problem) => Some(format!("{path}: {}", problem.message)),
     };
     files.iter().filter_map(problem).collect()
@@ -152,7 +157,14 @@ fn group(name: &str, lines: &[Vec<String>]) -> String {
     }
     let n_cells = lines.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..n_cells)
-        .map(|at| lines.iter().filter_map(|line| line.get(at)).map(|cell| table::columns(cell)).max().unwrap_or(0))
+        .map(|at| {
+            lines
+                .iter()
+                .filter_map(|line| line.get(at))
+                .map(|cell| table::columns(cell))
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for (index, line) in lines.iter().enumerate() {
@@ -182,8 +194,13 @@ fn values(all: &Everything<'_>, files: &[FileDifference], judged: Judged) -> Vec
                 None | Some(Value::Null) => all.none().to_owned(),
                 Some(value) => python_cell(value, precision).replace('\n', " "),
             };
-            let name = if n_files > 1 { format!("{}:{}", file.file, change.key) } else { change.key.clone() };
-            let mut line = vec![name, format!("{} {} {}", cell(&change.old), all.arrow(), cell(&change.new))];
+            let name = if n_files > 1 {
+                format!("{}:{}", file.file, change.key)
+            } else {
+                change.key.clone()
+            };
+            let mut line =
+                vec![name, format!("{} {} {}", cell(&change.old), all.arrow(), cell(&change.new))];
             if let (Judged::Yes, Some(delta)) = (judged, &change.delta) {
                 line.push(judgement(all, &change.key, delta));
             }
@@ -240,7 +257,10 @@ pub(crate) fn everything_json(all: &Everything<'_>) -> Value {
     };
     let data = |list: Vec<DataDifference>| {
         let members = list.into_iter().map(|found| {
-            (found.path.to_string(), object([("old", artifact(found.old)), ("new", artifact(found.new))]))
+            (
+                found.path.to_string(),
+                object([("old", artifact(found.old)), ("new", artifact(found.new))]),
+            )
         });
         Value::Table(members.collect())
     };

@@ -68,7 +68,9 @@ pub(crate) fn json(revisions: &[(String, RowData)], here: &RelPath) -> Value {
                 let files = data.metrics.iter().map(|(path, found)| {
                     let found = match found {
                         FileData::Value(value) => object([("data", (**value).clone())]),
-                        FileData::Error(problem) => object([("error", error(problem, ErrorOrder::TypeFirst))]),
+                        FileData::Error(problem) => {
+                            object([("error", error(problem, ErrorOrder::TypeFirst))])
+                        }
                     };
                     (seen_from(here, path), found)
                 });
@@ -108,15 +110,19 @@ pub(crate) fn table(
     }
     let names: BTreeSet<&String> = lines.iter().flat_map(|(_, _, cells)| cells.keys()).collect();
     let has_revisions = revisions.iter().any(|(name, _)| !name.is_empty());
-    let mut header: Vec<String> = if has_revisions { vec!["Revision".to_owned()] } else { Vec::new() };
+    let mut header: Vec<String> =
+        if has_revisions { vec!["Revision".to_owned()] } else { Vec::new() };
     header.push("Path".to_owned());
     header.extend(names.iter().map(|name| (*name).clone()));
     let rows: Vec<Vec<String>> = lines
         .iter()
         .map(|(revision, path, cells)| {
-            let mut row: Vec<String> = if has_revisions { vec![(*revision).to_owned()] } else { Vec::new() };
+            let mut row: Vec<String> =
+                if has_revisions { vec![(*revision).to_owned()] } else { Vec::new() };
             row.push(path.clone());
-            row.extend(names.iter().map(|name| cells.get(*name).map_or("-", String::as_str).to_owned()));
+            row.extend(
+                names.iter().map(|name| cells.get(*name).map_or("-", String::as_str).to_owned()),
+            );
             row
         })
         .collect();

@@ -11,7 +11,11 @@ fn sandbox() -> Result<Sandbox, Box<dyn std::error::Error>> {
     let sandbox = Sandbox::project()?;
     sandbox.git(&["checkout", "-q", "-b", "main"])?;
     let commit = |name: Option<&str>, lr: &str, metrics: &str, time: u32| -> Outcome {
-        for (path, text) in [("dvc.yaml", PIPELINE), ("params.yaml", &format!("lr: {lr}\nseed: 1\n")), ("m.json", metrics)] {
+        for (path, text) in [
+            ("dvc.yaml", PIPELINE),
+            ("params.yaml", &format!("lr: {lr}\nseed: 1\n")),
+            ("m.json", metrics),
+        ] {
             std::fs::write(sandbox.root().join(path), text)?;
         }
         sandbox.git(&["add", "-A"])?;
@@ -41,7 +45,8 @@ fn sandbox() -> Result<Sandbox, Box<dyn std::error::Error>> {
 fn dvcs_csv_is_dvcs() -> Outcome {
     let sandbox = sandbox()?;
     let ran = sandbox.run("dvc exp show --csv");
-    let ids: Vec<&str> = ran.out.lines().skip(3).filter_map(|line| line.split(',').nth(1)).collect();
+    let ids: Vec<&str> =
+        ran.out.lines().skip(3).filter_map(|line| line.split(',').nth(1)).collect();
     assert_eq!(
         ran.out,
         format!(
@@ -69,7 +74,10 @@ fn dvcs_json_has_the_workspace_the_baseline_and_its_experiments() -> Outcome {
         head.trim()
     );
     assert!(ran.out.starts_with(&begin), "{}", ran.out);
-    assert!(ran.out.contains("{\"m.json\": {\"error\": {\"type\": \"JSONFileCorruptedError\", \"msg\": "));
+    assert!(
+        ran.out
+            .contains("{\"m.json\": {\"error\": {\"type\": \"JSONFileCorruptedError\", \"msg\": ")
+    );
     assert!(ran.out.ends_with("\"executor\": null, \"name\": \"bold-yak\"}]}]\n"), "{}", ran.out);
     assert_eq!(sandbox.run("dvc exp show --rev nope --json").code, 1);
     Ok(())
@@ -82,7 +90,11 @@ fn our_table_folds_constants_marks_the_best_and_tells_what_is_broken() -> Outcom
     let head = sandbox.git(&["rev-parse", "--short=7", "HEAD"])?;
     let lines: Vec<&str> = ran.out.lines().collect();
     assert_eq!(lines[0], " main  3 experiments · constant: seed=1");
-    assert!(lines[1].contains("acc ↑") && lines[1].contains("loss ↓") && lines[1].ends_with("notes"), "{}", ran.out);
+    assert!(
+        lines[1].contains("acc ↑") && lines[1].contains("loss ↓") && lines[1].ends_with("notes"),
+        "{}",
+        ran.out
+    );
     assert!(lines[2].starts_with(" ◆ workspace"));
     assert!(lines[3].starts_with(&format!(" ─ main {}", head.trim())), "{}", ran.out);
     assert!(lines[4].starts_with(" ├ bold-yak ★") && lines[4].contains("0.94712▲"), "{}", ran.out);
@@ -99,7 +111,11 @@ fn a_narrow_terminal_loses_no_column_silently() -> Outcome {
     let sandbox = sandbox()?;
     for (width, unicode) in [(60, true), (40, true), (40, false)] {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let env = Environment { cwd: sandbox.root().to_path_buf(), vars: sandbox.vars(), ..Environment::default() };
+        let env = Environment {
+            cwd: sandbox.root().to_path_buf(),
+            vars: sandbox.vars(),
+            ..Environment::default()
+        };
         let mut io = Io::captured(&mut out, &mut err, env);
         (io.out_is_terminal, io.width, io.unicode) = (true, width, unicode);
         assert_eq!(exp_cli::run(["exp", "show"], &mut io).code(), 0);
@@ -147,8 +163,8 @@ fn differences_are_dvcs_tables_and_our_overview() -> Outcome {
     sandbox.check(
         "dvc metrics diff main bold-yak --md",
         0,
-        "| Path   | Metric   | main   | bold-yak   | Change     |\n|--------|----------|--------|------------|------------|\n\
-         | m.json | acc      | 0.5    | 0.94712    | 0.44712    |\n| m.json | loss     | 1      | 0.25       | -0.75      |\n\n",
+        "| Path   | Metric   | main   | bold-yak   | Change   |\n|--------|----------|--------|------------|----------|\n\
+         | m.json | acc      | 0.5    | 0.94712    | 0.44712  |\n| m.json | loss     | 1      | 0.25       | -0.75    |\n\n",
         "",
     );
     sandbox.check("dvc metrics show", 0, "Path    acc    loss\nm.json  0.5    1\n", "");

@@ -27,7 +27,7 @@ pub(super) trait Files {
     fn below(&mut self, dir: &RelPath) -> Vec<RelPath>;
 
     /// Returns what was recorded of the stages of a `dvc.yaml`; `None` when nothing was.
-    fn lock(&mut self, file: &RelPath) -> Result<Option<Arc<LockFile>>, Arc<Problem>>;
+    fn lock(&mut self, file: &RelPath) -> MaybeLock;
 }
 
 /// Parses the bytes of a file.
@@ -214,7 +214,7 @@ impl Files for CommitFiles<'_, '_> {
         }
     }
 
-    fn lock(&mut self, file: &RelPath) -> Result<Option<Arc<LockFile>>, Arc<Problem>> {
+    fn lock(&mut self, file: &RelPath) -> MaybeLock {
         let file = lock_file_of(file);
         let Some(blob) = self.blob(&file).map_err(|error| failed(&error))? else { return Ok(None) };
         if let Some(known) = self.memo.locks.get(&blob) {
@@ -288,7 +288,17 @@ impl Source for ShapeSource<'_> {
 
 /// The files of the workspace.
 pub(super) struct WorkspaceFiles<'w> {
-    pub(super) source: &'w dyn Source,
+    source: &'w dyn Source,
+    locks: HashMap<RelPath, MaybeLock>,
+}
+
+/// A lock file, nothing, or why it cannot be read.
+type MaybeLock = Result<Option<Arc<LockFile>>, Arc<Problem>>;
+
+impl<'w> WorkspaceFiles<'w> {
+    pub(super) fn new(source: &'w dyn Source) -> Self {
+        Self { source, locks: HashMap::new() }
+    }
 }
 
 impl Files for WorkspaceFiles<'_> {
@@ -303,11 +313,16 @@ impl Files for WorkspaceFiles<'_> {
         self.source.files_below(dir).unwrap_or_default()
     }
 
-    fn lock(&mut self, file: &RelPath) -> Result<Option<Arc<LockFile>>, Arc<Problem>> {
+    fn lock(&mut self, file: &RelPath) -> MaybeLock {
         let file = lock_file_of(file);
-        match self.source.read(&file) {
-            Ok(bytes) => bytes.map(|bytes| parse_lock(file, &bytes)).transpose(),
-            Err(error) => Err(failed(&error)),
+        if let Some(known) = self.locks.get(&file) {
+            return known.clone();
         }
+        let lock = match self.source.read(&file) {
+            Ok(bytes) => bytes.map(|bytes| parse_lock(file.clone(), &bytes)).transpose(),
+            Err(error) => Err(failed(&error)),
+        };
+        self.locks.insert(file, lock.clone());
+        lock
     }
 }

@@ -49,9 +49,9 @@ fn class_of(fault: &PipelineFault) -> &'static str {
     match fault {
         PipelineFault::Syntax { .. } | PipelineFault::Conflict => "YAMLSyntaxError",
         PipelineFault::Load { .. } => "YAMLFileCorruptedError",
-        PipelineFault::UnknownKey { .. } | PipelineFault::WrongType { .. } | PipelineFault::Missing { .. } => {
-            "YAMLValidationError"
-        }
+        PipelineFault::UnknownKey { .. }
+        | PipelineFault::WrongType { .. }
+        | PipelineFault::Missing { .. } => "YAMLValidationError",
         _ => "ResolveError",
     }
 }

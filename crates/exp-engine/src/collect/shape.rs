@@ -20,6 +20,8 @@ const DEFAULT_PARAMS: &str = "params.yaml";
 pub(super) struct Shape {
     /// Why nothing can be shown: the first file that is broken.
     pub(super) problem: Option<Arc<Problem>>,
+    /// The `dvc.yaml` files, of which each may have a lock file.
+    pub(super) pipelines: Vec<RelPath>,
     pub(super) params: Vec<Spec>,
     /// Files and directories.
     pub(super) metrics: Vec<RelPath>,
@@ -97,6 +99,7 @@ impl Shape {
         if let Some((_, error)) = view.broken.first() {
             shape.problem = Some(problem(error));
         }
+        shape.pipelines = view.files.iter().map(|file| file.file.clone()).collect();
         shape.add_params(view, params, usages);
         shape.add_metrics(view);
         for stage in &view.stages {

@@ -15,17 +15,84 @@ pub enum MetricDirection {
 
 /// Words in names of metrics that get better downwards.
 const DOWN: &[&str] = &[
-    "loss", "error", "err", "rmse", "mse", "mae", "mape", "smape", "rmsle", "msle", "perplexity", "ppl", "wer", "cer",
-    "fid", "kl", "nll", "brier", "logloss", "crossentropy", "regret", "latency", "misclassified", "eer", "ece", "fpr",
-    "fnr", "bpb", "bpc", "deviance", "aic", "bic",
+    "loss",
+    "error",
+    "err",
+    "rmse",
+    "mse",
+    "mae",
+    "mape",
+    "smape",
+    "rmsle",
+    "msle",
+    "perplexity",
+    "ppl",
+    "wer",
+    "cer",
+    "fid",
+    "kl",
+    "nll",
+    "brier",
+    "logloss",
+    "crossentropy",
+    "regret",
+    "latency",
+    "misclassified",
+    "eer",
+    "ece",
+    "fpr",
+    "fnr",
+    "bpb",
+    "bpc",
+    "deviance",
+    "aic",
+    "bic",
 ];
 
 /// Words in names of metrics that get better upwards.
 const UP: &[&str] = &[
-    "acc", "accuracy", "auc", "auroc", "roc", "ap", "map", "f1", "f", "fscore", "precision", "recall", "iou", "miou",
-    "dice", "bleu", "rouge", "meteor", "psnr", "ssim", "r2", "score", "reward", "hits", "ndcg", "mrr", "likelihood",
-    "tpr", "tnr", "sensitivity", "specificity", "kappa", "mcc", "jaccard", "correct", "top1", "top5", "throughput",
-    "gain", "lift", "prauc", "rocauc",
+    "acc",
+    "accuracy",
+    "auc",
+    "auroc",
+    "roc",
+    "ap",
+    "map",
+    "f1",
+    "f",
+    "fscore",
+    "precision",
+    "recall",
+    "iou",
+    "miou",
+    "dice",
+    "bleu",
+    "rouge",
+    "meteor",
+    "psnr",
+    "ssim",
+    "r2",
+    "score",
+    "reward",
+    "hits",
+    "ndcg",
+    "mrr",
+    "likelihood",
+    "tpr",
+    "tnr",
+    "sensitivity",
+    "specificity",
+    "kappa",
+    "mcc",
+    "jaccard",
+    "correct",
+    "top1",
+    "top5",
+    "throughput",
+    "gain",
+    "lift",
+    "prauc",
+    "rocauc",
 ];
 
 /// Guesses from its name which way a metric gets better; `None` when the name does not tell.
@@ -91,7 +158,8 @@ impl Comparison<'_> {
     /// and of which there is a number; the direction is the second.
     pub fn leading_metric(&self) -> Option<(usize, MetricDirection)> {
         self.columns.iter().enumerate().find_map(|(at, column)| {
-            let direction = direction(&column.name).filter(|_| column.kind == ColumnKind::Metric)?;
+            let direction =
+                direction(&column.name).filter(|_| column.kind == ColumnKind::Metric)?;
             let has_number = self.rows.iter().any(|row| number(row, at).is_some());
             has_number.then_some((at, direction))
         })
@@ -101,7 +169,11 @@ impl Comparison<'_> {
 /// Returns the rows with a number in a column, the best first; equal ones stay in their order.
 ///
 /// NaN is no number. Which way is better is up to the caller, see [`direction`].
-pub fn best(comparison: &Comparison<'_>, column: usize, direction: MetricDirection) -> Vec<RowPlace> {
+pub fn best(
+    comparison: &Comparison<'_>,
+    column: usize,
+    direction: MetricDirection,
+) -> Vec<RowPlace> {
     let mut rows: Vec<(f64, RowPlace)> =
         comparison.rows.iter().filter_map(|row| Some((number(row, column)?, row.place))).collect();
     rows.sort_by(|a, b| direction.compare(a.0, b.0));

@@ -56,7 +56,8 @@ impl Comparison<'_> {
                 start += 1;
                 continue;
             };
-            let of_baseline = |place| matches!(place, RowPlace::Experiment(of, _) if of == baseline);
+            let of_baseline =
+                |place| matches!(place, RowPlace::Experiment(of, _) if of == baseline);
             let n = self.rows[start..].iter().take_while(|row| of_baseline(row.place)).count();
             self.rows[start..start + n].sort_by(|a, b| {
                 let (a, b) = (&a.cells[at], &b.cells[at]);
@@ -79,13 +80,15 @@ impl Comparison<'_> {
     ///
     /// When there is none, or more than one.
     pub fn find(&self, name: &str) -> Result<usize, CompareError> {
-        let sortable = || self.columns.iter().enumerate().filter(|(_, column)| column.kind != ColumnKind::Dep);
+        let sortable =
+            || self.columns.iter().enumerate().filter(|(_, column)| column.kind != ColumnKind::Dep);
         let by_name = sortable().find(|(_, column)| column.name == name);
         if let Some((at, _)) = by_name {
             return Ok(at);
         }
         let full = |column: &super::Column| format!("{}:{}", column.file, column.key);
-        let by_key: Vec<_> = sortable().filter(|(_, column)| column.key == name || full(column) == name).collect();
+        let by_key: Vec<_> =
+            sortable().filter(|(_, column)| column.key == name || full(column) == name).collect();
         match by_key.as_slice() {
             [(at, _)] => Ok(*at),
             [] => {
@@ -93,7 +96,8 @@ impl Comparison<'_> {
                 Err(CompareError::UnknownColumn { name: name.to_owned(), near: near(&names, name) })
             }
             many => {
-                let mut candidates: Vec<String> = many.iter().map(|(_, column)| column.name.clone()).collect();
+                let mut candidates: Vec<String> =
+                    many.iter().map(|(_, column)| column.name.clone()).collect();
                 candidates.sort();
                 Err(CompareError::AmbiguousColumn { name: name.to_owned(), candidates })
             }
@@ -115,9 +119,9 @@ impl<'c> Rank<'c> {
             Cell::Value(Value::Float(number)) if number.is_nan() => Self::None,
             Cell::Value(Value::Bool(truth)) => Self::Number(f64::from(u8::from(*truth))),
             Cell::Value(Value::Text(text)) => Self::Text(text),
-            Cell::Value(value) => {
-                value.as_f64().map_or_else(|| Self::Other(exp_params::python_str(value)), Self::Number)
-            }
+            Cell::Value(value) => value
+                .as_f64()
+                .map_or_else(|| Self::Other(exp_params::python_str(value)), Self::Number),
             Cell::Missing | Cell::Error(_) | Cell::Artifact(_) => Self::None,
         }
     }

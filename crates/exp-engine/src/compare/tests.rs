@@ -20,8 +20,12 @@ fn revision(lines: &str) -> RowData {
         if words[1] == "!" {
             tables[at].1 = None;
         } else if let Some(table) = &mut tables[at].1 {
-            let value = exp_params::parse(exp_params::Format::Yaml, &format!("v: {}", words[2])).unwrap();
-            table.insert(words[1].to_owned(), value.get(&exp_core::KeyPath::parse("v")).unwrap().clone());
+            let value =
+                exp_params::parse(exp_params::Format::Yaml, &format!("v: {}", words[2])).unwrap();
+            table.insert(
+                words[1].to_owned(),
+                value.get(&exp_core::KeyPath::parse("v")).unwrap().clone(),
+            );
         }
     }
     let mut data = RevisionData::default();
@@ -69,7 +73,9 @@ fn names(comparison: &Comparison<'_>) -> String {
 fn order(comparison: &Comparison<'_>, table: &ShowTable) -> String {
     let names: Vec<String> = (comparison.rows.iter())
         .filter_map(|row| match row.place {
-            RowPlace::Experiment(at, which) => Some(table.baselines[at].experiments[which].name.to_string()),
+            RowPlace::Experiment(at, which) => {
+                Some(table.baselines[at].experiments[which].name.to_string())
+            }
             _ => None,
         })
         .collect();
@@ -78,18 +84,27 @@ fn order(comparison: &Comparison<'_>, table: &ShowTable) -> String {
 
 #[test]
 fn a_key_of_two_files_is_named_with_its_file() {
-    let table = table("m.json acc 1, p.yaml lr 1, p.yaml x 2", &[("a", "m2.json acc 1, q.yaml lr 1, m.json b 1")]);
+    let table = table(
+        "m.json acc 1, p.yaml lr 1, p.yaml x 2",
+        &[("a", "m2.json acc 1, q.yaml lr 1, m.json b 1")],
+    );
     assert_eq!(names(&Comparison::of(&table)), "m.json:acc b m2.json:acc p.yaml:lr x q.yaml:lr");
 }
 
 #[test]
 fn a_broken_file_is_a_cell_and_a_broken_revision_a_row() {
-    let table = table("m.json acc 1, p.yaml lr 1", &[("a", "m.json ! !, p.yaml lr null"), ("b", "broken dvc.yaml")]);
+    let table = table(
+        "m.json acc 1, p.yaml lr 1",
+        &[("a", "m.json ! !, p.yaml lr null"), ("b", "broken dvc.yaml")],
+    );
     let comparison = Comparison::of(&table);
     assert!(matches!(comparison.rows[0].cells[..], [Cell::Value(_), Cell::Value(_)]));
     assert!(matches!(comparison.rows[1].cells[..], [Cell::Error(_), Cell::Missing]));
     assert!(matches!(comparison.rows[2].cells[..], [Cell::Missing, Cell::Missing]));
-    assert_eq!(comparison.rows[2].problem.map(|problem| problem.message.as_str()), Some("dvc.yaml"));
+    assert_eq!(
+        comparison.rows[2].problem.map(|problem| problem.message.as_str()),
+        Some("dvc.yaml")
+    );
 }
 
 #[track_caller]
@@ -105,7 +120,11 @@ fn check_constant(baseline: &str, experiments: &[(&str, &str)], expect: &str) {
 #[test]
 fn constant_columns_show_the_same_everywhere() {
     check_constant("m.json acc 1, p.yaml lr 1", &[("a", "m.json acc 2, p.yaml lr 1")], "lr");
-    check_constant("m.json acc .nan, p.yaml lr 1", &[("a", "m.json acc .nan, p.yaml lr 1.0")], "acc");
+    check_constant(
+        "m.json acc .nan, p.yaml lr 1",
+        &[("a", "m.json acc .nan, p.yaml lr 1.0")],
+        "acc",
+    );
     check_constant("p.yaml lr 1", &[("a", "")], "");
     check_constant("p.yaml lr null, p.yaml x 1", &[("a", "p.yaml x 1")], "lr x");
     check_constant("p.yaml lr 1", &[("a", "broken x")], "");
@@ -125,7 +144,8 @@ fn check_sort(column: &str, order_: Order, expect: Result<&str, &str>) {
         ],
     );
     let mut comparison = Comparison::of(&table);
-    let sorted = comparison.sort(&Sort { column: column.to_owned(), order: order_, blank: Blank::Last });
+    let sorted =
+        comparison.sort(&Sort { column: column.to_owned(), order: order_, blank: Blank::Last });
     let found = sorted.map(|()| order(&comparison, &table)).map_err(|error| error.to_string());
     assert_eq!(found.as_deref().map_err(String::as_str), expect);
 }
@@ -142,17 +162,23 @@ fn experiments_without_a_value_come_last_whichever_way() {
 
 #[test]
 fn in_dvc_no_value_is_the_largest() {
-    let table = table("m.json acc 1", &[("none", ""), ("two", "m.json acc 2"), ("one", "m.json acc 1")]);
-    for (order_, expect) in [(Order::Ascending, "one two none"), (Order::Descending, "none two one")] {
+    let table =
+        table("m.json acc 1", &[("none", ""), ("two", "m.json acc 2"), ("one", "m.json acc 1")]);
+    for (order_, expect) in
+        [(Order::Ascending, "one two none"), (Order::Descending, "none two one")]
+    {
         let mut comparison = Comparison::of(&table);
-        comparison.sort(&Sort { column: "acc".to_owned(), order: order_, blank: Blank::Largest }).unwrap();
+        comparison
+            .sort(&Sort { column: "acc".to_owned(), order: order_, blank: Blank::Largest })
+            .unwrap();
         assert_eq!(order(&comparison, &table), expect);
     }
 }
 
 #[test]
 fn files_that_share_a_value_have_columns_of_their_own() {
-    let shared = FileData::Value(Arc::new(Value::Table(Table::from([("a".to_owned(), Value::Int(1))]))));
+    let shared =
+        FileData::Value(Arc::new(Value::Table(Table::from([("a".to_owned(), Value::Int(1))]))));
     let files = vec![(Arc::from("x.json"), shared.clone()), (Arc::from("y.json"), shared)];
     let data = RevisionData { metrics: files, ..RevisionData::default() };
     let table = ShowTable { workspace: Some(Ok(Arc::new(data))), ..ShowTable::default() };
@@ -163,8 +189,12 @@ fn files_that_share_a_value_have_columns_of_their_own() {
 fn a_name_that_is_nearly_right_is_told() {
     let table = table("m.json val.accuracy 1, p.yaml train.lr 1, p.yaml seed 1", &[]);
     let comparison = Comparison::of(&table);
-    for (wrong, expect) in [("accurcy", "val.accuracy"), ("train.lrr", "train.lr"), ("SEED", "seed"), ("zzz", "")] {
-        let Err(CompareError::UnknownColumn { near, .. }) = comparison.find(wrong) else { panic!("{wrong}") };
+    for (wrong, expect) in
+        [("accurcy", "val.accuracy"), ("train.lrr", "train.lr"), ("SEED", "seed"), ("zzz", "")]
+    {
+        let Err(CompareError::UnknownColumn { near, .. }) = comparison.find(wrong) else {
+            panic!("{wrong}")
+        };
         assert_eq!(near.join(" "), expect, "{wrong}");
     }
 }
@@ -172,7 +202,9 @@ fn a_name_that_is_nearly_right_is_told() {
 #[test]
 fn patterns_match_from_the_beginning() {
     let patterns = Patterns::new(&["lr|tra".to_owned()]).unwrap();
-    assert!(patterns.matches("lr_decay") && patterns.matches("train.x") && !patterns.matches("the.lr"));
+    assert!(
+        patterns.matches("lr_decay") && patterns.matches("train.x") && !patterns.matches("the.lr")
+    );
     assert!(!Patterns::default().matches("lr"));
     assert!(matches!(Patterns::new(&["(".to_owned()]), Err(CompareError::Pattern { .. })));
 }
@@ -181,11 +213,21 @@ fn patterns_match_from_the_beginning() {
 fn the_best_row_is_found_by_the_leading_metric() {
     let table = table(
         "m.json epoch 1, m.json loss 0.5, m.json acc 1",
-        &[("a", "m.json epoch 1, m.json loss 0.1"), ("b", "m.json loss .nan"), ("c", "m.json loss 0.3")],
+        &[
+            ("a", "m.json epoch 1, m.json loss 0.1"),
+            ("b", "m.json loss .nan"),
+            ("c", "m.json loss 0.3"),
+        ],
     );
     let comparison = Comparison::of(&table);
     let (column, direction) = comparison.leading_metric().unwrap();
-    assert_eq!((comparison.columns[column].name.as_str(), direction), ("loss", MetricDirection::Down));
+    assert_eq!(
+        (comparison.columns[column].name.as_str(), direction),
+        ("loss", MetricDirection::Down)
+    );
     let places = best(&comparison, column, direction);
-    assert_eq!(places, [RowPlace::Experiment(0, 0), RowPlace::Experiment(0, 2), RowPlace::Baseline(0)]);
+    assert_eq!(
+        places,
+        [RowPlace::Experiment(0, 0), RowPlace::Experiment(0, 2), RowPlace::Baseline(0)]
+    );
 }

@@ -4,16 +4,22 @@ use exp_engine::core::Ctx;
 use exp_engine::params::All;
 use exp_engine::refs::CommitId;
 use exp_engine::{
-    CollectOptions, Edges, ExperimentState, FileData, Lost, Pair, Params, Project, RowData, ShowRequest, ShowTable,
-    Side, Unfinished, collect_commits, show,
+    CollectOptions, Edges, ExperimentState, FileData, Lost, Pair, Params, Project, RowData,
+    ShowRequest, ShowTable, Side, Unfinished, collect_commits, show,
 };
 
 use crate::support::{Sandbox, Test};
 
-const PIPELINE: &str = "stages:\n  train:\n    cmd: x\n    params: [lr]\n    metrics: [m.json: {cache: false}]\n";
+const PIPELINE: &str =
+    "stages:\n  train:\n    cmd: x\n    params: [lr]\n    metrics: [m.json: {cache: false}]\n";
 
 fn sandbox() -> Result<Sandbox, Box<dyn std::error::Error>> {
-    Sandbox::new(&[("dvc.yaml", PIPELINE), ("params.yaml", "lr: 1\n"), ("m.json", "{\"acc\": 0.5}"), ("a.py", "a\n")])
+    Sandbox::new(&[
+        ("dvc.yaml", PIPELINE),
+        ("params.yaml", "lr: 1\n"),
+        ("m.json", "{\"acc\": 0.5}"),
+        ("a.py", "a\n"),
+    ])
 }
 
 /// Makes an experiment of `HEAD` in which these files are different; an empty text removes one.
@@ -23,7 +29,11 @@ fn experiment(
     files: &[(&str, &str)],
 ) -> Result<CommitId, Box<dyn std::error::Error>> {
     for (path, text) in files {
-        if text.is_empty() { std::fs::remove_file(sandbox.root().join(path))? } else { sandbox.write(path, text)? }
+        if text.is_empty() {
+            std::fs::remove_file(sandbox.root().join(path))?
+        } else {
+            sandbox.write(path, text)?
+        }
     }
     sandbox.git(&["add", "-A"])?;
     let tree = sandbox.git(&["write-tree"])?;
@@ -48,7 +58,8 @@ fn told(row: &RowData) -> String {
     let files = data.metrics.iter().chain(&data.params).map(|(path, found)| match found {
         FileData::Value(value) => {
             let leaves = exp_engine::params::flatten(value).into_iter();
-            let leaves = leaves.map(|(key, value)| format!("{key}={}", exp_engine::params::python_str(value)));
+            let leaves = leaves
+                .map(|(key, value)| format!("{key}={}", exp_engine::params::python_str(value)));
             format!("{path} {}", leaves.collect::<Vec<_>>().join(" "))
         }
         FileData::Error(problem) => format!("{path} {}", problem.class),
@@ -58,7 +69,10 @@ fn told(row: &RowData) -> String {
 
 fn told_of(table: &ShowTable, name: &str) -> String {
     let rows = table.baselines.iter().flat_map(|baseline| &baseline.experiments);
-    rows.filter(|row| row.name.as_str() == name).map(|row| told(&row.data)).collect::<Vec<_>>().join("; ")
+    rows.filter(|row| row.name.as_str() == name)
+        .map(|row| told(&row.data))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 #[test]
@@ -123,7 +137,11 @@ fn what_many_revisions_share_does_not_mix_them_up() -> Test {
         let (lr, acc) = (format!("lr: {}\n", i % 7), format!("{{\"acc\": {}}}", i % 5));
         let mut files = vec![("params.yaml", lr.as_str()), ("m.json", acc.as_str())];
         if i % 3 == 0 {
-            files.extend([("sub/dvc.yaml", sub), ("sub/p.yaml", "z: 1\n"), ("sub/n.json", "{\"n\": 1}")]);
+            files.extend([
+                ("sub/dvc.yaml", sub),
+                ("sub/p.yaml", "z: 1\n"),
+                ("sub/n.json", "{\"n\": 1}"),
+            ]);
         }
         commits.push(experiment(&sandbox, &format!("e{i}"), &files)?);
     }
@@ -134,7 +152,10 @@ fn what_many_revisions_share_does_not_mix_them_up() -> Test {
         let alone = collect_commits(&Ctx::silent(), &project, &[*commit], options)?;
         assert_eq!(*row, alone[0]);
         let sub = if i % 3 == 0 { (", sub/n.json n=1", ", sub/p.yaml z=1") } else { ("", "") };
-        assert_eq!(told(row), format!("m.json acc={}{}, params.yaml lr={}{}", i % 5, sub.0, i % 7, sub.1));
+        assert_eq!(
+            told(row),
+            format!("m.json acc={}{}, params.yaml lr={}{}", i % 5, sub.0, i % 7, sub.1)
+        );
     }
     Ok(())
 }
@@ -143,7 +164,10 @@ fn what_many_revisions_share_does_not_mix_them_up() -> Test {
 fn metrics_in_the_store_are_read_from_there() -> Test {
     let sandbox = Sandbox::new(&[
         ("params.yaml", "lr: 1\n"),
-        ("dvc.yaml", "stages:\n  a:\n    cmd: mkdir -p d && cp params.yaml d/p.yaml && echo '{\"k\":2}' > m.json\n    params: [lr]\n    outs: [d]\n    metrics: [m.json]\nmetrics: [d/p.yaml]\n"),
+        (
+            "dvc.yaml",
+            "stages:\n  a:\n    cmd: mkdir -p d && cp params.yaml d/p.yaml && echo '{\"k\":2}' > m.json\n    params: [lr]\n    outs: [d]\n    metrics: [m.json]\nmetrics: [d/p.yaml]\n",
+        ),
     ])?;
     sandbox.run(&["lr=5"])?;
     std::fs::remove_file(sandbox.root().join("m.json"))?;
@@ -152,10 +176,19 @@ fn metrics_in_the_store_are_read_from_there() -> Test {
     let row = &table.baselines[0].experiments[0];
     let expect = "m.json k=2, d/p.yaml lr=5, params.yaml lr=5";
     assert_eq!(told(&row.data), expect);
-    assert_eq!(table.workspace.as_ref().map(told).as_deref(), Some(expect), "the workspace has lost a file");
+    assert_eq!(
+        table.workspace.as_ref().map(told).as_deref(),
+        Some(expect),
+        "the workspace has lost a file"
+    );
     let data = row.data.as_ref().map_err(|problem| problem.message.clone())?;
     assert_eq!(data.outs.len(), 1, "metrics are no outputs");
-    assert!(data.outs[0].1.artifact.is_some_and(|artifact| artifact.id.is_tree() && artifact.n_files == Some(1)));
+    assert!(
+        data.outs[0]
+            .1
+            .artifact
+            .is_some_and(|artifact| artifact.id.is_tree() && artifact.n_files == Some(1))
+    );
     std::fs::remove_dir_all(sandbox.root().join(".dvc/cache"))?;
     std::fs::remove_dir_all(sandbox.root().join("d"))?;
     let table = self::table(&project, &ShowRequest::default())?;
@@ -178,7 +211,8 @@ fn experiments_of_rewritten_and_deleted_commits_are_never_lost() -> Test {
     sandbox.git(&["branch", "-q", "-D", "side"])?;
     let project = sandbox.project()?;
 
-    let counted = table(&project, &ShowRequest { vanished: Lost::Count, ..ShowRequest::default() })?;
+    let counted =
+        table(&project, &ShowRequest { vanished: Lost::Count, ..ShowRequest::default() })?;
     assert_eq!((counted.n_experiments(), counted.vanished.len()), (0, 2));
     assert_eq!(counted.vanished.iter().map(|lost| lost.n_experiments).sum::<usize>(), 2);
 
@@ -187,7 +221,11 @@ fn experiments_of_rewritten_and_deleted_commits_are_never_lost() -> Test {
     assert_eq!(shown.n_experiments(), 2);
     assert_eq!(told_of(&shown, "kept"), "m.json acc=0.5, params.yaml lr=2");
     assert_eq!(told_of(&shown, "orphan"), "m.json acc=0.5, params.yaml lr=3");
-    let old = shown.baselines.iter().find(|baseline| baseline.rev.to_string() == first).ok_or("no row")?;
+    let old = shown
+        .baselines
+        .iter()
+        .find(|baseline| baseline.rev.to_string() == first)
+        .ok_or("no row")?;
     assert_eq!((old.is_reachable, old.rewritten_to), (Some(false), Some(amended)));
     Ok(())
 }
@@ -205,7 +243,8 @@ fn a_failed_run_is_a_row_with_its_cause_and_its_own_metrics() -> Test {
     let ExperimentState::Unfinished(record) = &rows[1].state else { panic!("{:?}", rows[1].state) };
     assert_eq!((record.exit_code, record.stage.as_deref()), (Some(3), Some("train")));
     assert!(told(&rows[1].data).starts_with("metrics.json acc=0.9"), "{}", told(&rows[1].data));
-    let hidden = table(&project, &ShowRequest { unfinished: Unfinished::Hide, ..ShowRequest::default() })?;
+    let hidden =
+        table(&project, &ShowRequest { unfinished: Unfinished::Hide, ..ShowRequest::default() })?;
     assert_eq!(hidden.n_experiments(), 1);
     Ok(())
 }
@@ -232,19 +271,33 @@ fn two_revisions_differ_in_values_code_and_data() -> Test {
     sandbox.write("dvc.lock", &lock(1))?;
     sandbox.commit("lock")?;
     let lock = lock(2);
-    let files = [("dvc.lock", lock.as_str()), ("params.yaml", "lr: 2\n"), ("a.py", "a\nb\n"), ("m.json", "{\"acc\": 1}")];
+    let files = [
+        ("dvc.lock", lock.as_str()),
+        ("params.yaml", "lr: 2\n"),
+        ("a.py", "a\nb\n"),
+        ("m.json", "{\"acc\": 1}"),
+    ];
     experiment(&sandbox, "new", &files)?;
     let project = sandbox.project()?;
-    let sides = [Side::find(&project, "HEAD")?, Side::find(&project, "new")?];
+    let ctx = Ctx::silent();
+    let sides = [Side::find(&ctx, &project, "HEAD")?, Side::find(&ctx, &project, "new")?];
     let options = CollectOptions { edges: Edges::Yes, params: Params::All, targets: None };
     let pair = Pair::read(&Ctx::silent(), &project, sides, options)?;
     let keys = |files: &[exp_engine::FileDifference]| -> Vec<String> {
-        files.iter().flat_map(|file| file.changes.iter().map(move |change| format!("{}:{}", file.file, change.key))).collect()
+        files
+            .iter()
+            .flat_map(|file| {
+                file.changes.iter().map(move |change| format!("{}:{}", file.file, change.key))
+            })
+            .collect()
     };
     assert_eq!(keys(&pair.metrics(All::No)), ["m.json:acc"]);
     assert_eq!(keys(&pair.params(All::No)), ["params.yaml:lr"]);
     let code = pair.code(&project, sides)?;
-    assert_eq!(code.iter().map(|file| (file.path.as_str(), file.lines)).collect::<Vec<_>>(), [("a.py", Some((1, 0)))]);
+    assert_eq!(
+        code.iter().map(|file| (file.path.as_str(), file.lines)).collect::<Vec<_>>(),
+        [("a.py", Some((1, 0)))]
+    );
     assert_eq!(pair.outputs().iter().map(|found| &*found.path).collect::<Vec<_>>(), ["model"]);
     assert_eq!(pair.data(), []);
     let patch = String::from_utf8(exp_engine::patch(&project, sides, &code, false)?)?;

@@ -25,7 +25,9 @@ impl Git {
             let info = info.map_err(failed(action))?;
             let time = match info.commit_time {
                 Some(time) => time,
-                None => info.object().and_then(|commit| commit.time()).map_err(failed(action))?.seconds,
+                None => {
+                    info.object().and_then(|commit| commit.time()).map_err(failed(action))?.seconds
+                }
             };
             commits.push((std::cmp::Reverse(time), CommitId(raw(&info.id))));
         }

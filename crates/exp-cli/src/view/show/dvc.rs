@@ -37,7 +37,8 @@ struct Texts {
 
 /// Writes CSV.
 pub(crate) fn csv(plain: &Plain<'_>) -> String {
-    let mut texts = Texts::new(&["Experiment", "rev", "typ", "Created", "parent", "State", "Executor"], plain);
+    let mut texts =
+        Texts::new(&["Experiment", "rev", "typ", "Created", "parent", "State", "Executor"], plain);
     for (at, row) in plain.comparison.rows.iter().enumerate() {
         let (name, rev) = plain.names(row.place);
         let typ = match row.place {
@@ -47,7 +48,15 @@ pub(crate) fn csv(plain: &Plain<'_>) -> String {
         };
         let time = timestamp(plain.table, row.place).map(|time| iso(time, plain.now.offset));
         let state = plain.state(row.place);
-        let first = [name, rev, typ.to_owned(), time.unwrap_or_default(), String::new(), state, String::new()];
+        let first = [
+            name,
+            rev,
+            typ.to_owned(),
+            time.unwrap_or_default(),
+            String::new(),
+            state,
+            String::new(),
+        ];
         texts.push(first.into(), &row.cells, plain.precision);
     }
     texts.drop_empty(&["State", "Executor"]);
@@ -77,12 +86,18 @@ impl Plain<'_> {
         match place {
             RowPlace::Workspace => (String::new(), "workspace".to_owned()),
             RowPlace::Baseline(at) => {
-                let Some(baseline) = self.table.baselines.get(at) else { return Default::default() };
+                let Some(baseline) = self.table.baselines.get(at) else {
+                    return Default::default();
+                };
                 let name = baseline.name.clone().filter(|_| !self.sha);
                 (String::new(), name.unwrap_or_else(|| baseline.rev.short(7)))
             }
             RowPlace::Experiment(at, which) => {
-                let row = self.table.baselines.get(at).and_then(|baseline| baseline.experiments.get(which));
+                let row = self
+                    .table
+                    .baselines
+                    .get(at)
+                    .and_then(|baseline| baseline.experiments.get(which));
                 row.map(|row| (row.name.to_string(), row.rev.short(7))).unwrap_or_default()
             }
         }
@@ -101,7 +116,10 @@ impl Plain<'_> {
 impl Texts {
     fn new(first: &[&str], plain: &Plain<'_>) -> Self {
         let names = plain.comparison.columns.iter().map(|column| column.name.clone());
-        Self { header: first.iter().map(|&name| name.to_owned()).chain(names).collect(), rows: Vec::new() }
+        Self {
+            header: first.iter().map(|&name| name.to_owned()).chain(names).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Makes the table that people read: a tree in the first column, `-` for nothing.
@@ -111,13 +129,15 @@ impl Texts {
             let (name, rev) = plain.names(row.place);
             let shown = match row.place {
                 RowPlace::Experiment(..) => {
-                    let branch = if is_last(plain.comparison, at) { "└──" } else { "├──" };
+                    let branch =
+                        if is_last(plain.comparison, at) { "└──" } else { "├──" };
                     format!("{branch} {rev} [{name}]")
                 }
                 _ => rev,
             };
             let time = timestamp(plain.table, row.place).map(|time| created(time, plain.now));
-            let first = vec![shown, time.unwrap_or_default(), plain.state(row.place), String::new()];
+            let first =
+                vec![shown, time.unwrap_or_default(), plain.state(row.place), String::new()];
             texts.push(first, &row.cells, plain.precision);
         }
         texts.drop_empty(&["State", "Executor"]);
@@ -135,7 +155,8 @@ impl Texts {
 
     /// Leaves out columns of these names in which nothing stands.
     fn drop_empty(&mut self, names: &[&str]) {
-        let empty = |at: usize| self.rows.iter().all(|row| row.get(at).is_none_or(String::is_empty));
+        let empty =
+            |at: usize| self.rows.iter().all(|row| row.get(at).is_none_or(String::is_empty));
         let kept: Vec<bool> = (self.header.iter().enumerate())
             .map(|(at, name)| !(names.contains(&name.as_str()) && empty(at)))
             .collect();

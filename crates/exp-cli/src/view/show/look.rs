@@ -4,8 +4,8 @@ use exp_engine::core::{Timestamp, Value};
 use exp_engine::params::{Precision, python_cell};
 use exp_engine::refs::{RunEnd, RunRecord};
 use exp_engine::{
-    Baseline, Cell, ColumnKind, ComparedRow, Comparison, ExperimentState, MetricDirection, Patterns, RowPlace,
-    ShowTable, best, direction,
+    Baseline, Cell, ColumnKind, ComparedRow, Comparison, ExperimentState, MetricDirection,
+    Patterns, RowPlace, ShowTable, best, direction,
 };
 
 use super::{is_last, text, timestamp};
@@ -107,9 +107,11 @@ pub(crate) fn look(look: &Look<'_>) -> String {
         if order.len() > 1 { order.first().copied() } else { None }
     });
     let rows = &look.comparison.rows;
-    let names = (rows.iter().enumerate()).map(|(at, row)| look.name(glyphs, at, row, leader)).collect();
+    let names =
+        (rows.iter().enumerate()).map(|(at, row)| look.name(glyphs, at, row, leader)).collect();
     let ages = rows.iter().map(|row| look.age(row)).collect();
-    let mut all = vec![column("  experiment", names, false, true), column("when", ages, false, false)];
+    let mut all =
+        vec![column("  experiment", names, false, true), column("when", ages, false, false)];
     for at in shown {
         all.push(look.column(glyphs, at));
     }
@@ -175,8 +177,9 @@ impl Look<'_> {
         let columns = || self.comparison.columns.iter().enumerate();
         let is_dropped = |name: &str| self.drop.matches(name) && !self.keep.matches(name);
         // A table without any metric says nothing, so they are folded only when another one is left.
-        let metric_changes = columns()
-            .any(|(at, column)| column.kind == ColumnKind::Metric && !constant[at] && !is_dropped(&column.name));
+        let metric_changes = columns().any(|(at, column)| {
+            column.kind == ColumnKind::Metric && !constant[at] && !is_dropped(&column.name)
+        });
         let first = counted.clone().next();
         let (mut shown, mut folded) = (Vec::new(), Vec::new());
         for (at, column) in columns() {
@@ -186,7 +189,8 @@ impl Look<'_> {
             let keeps = column.kind == ColumnKind::Metric && !metric_changes && !self.only_changed;
             if !may_fold || !constant[at] || self.keep.matches(&column.name) || keeps {
                 // What every row lacks is not worth a column.
-                let is_empty = self.comparison.rows.iter().all(|row| row.cells[at] == Cell::Missing);
+                let is_empty =
+                    self.comparison.rows.iter().all(|row| row.cells[at] == Cell::Missing);
                 if !is_empty || self.keep.matches(&column.name) {
                     shown.push(at);
                 }
@@ -253,8 +257,15 @@ impl Look<'_> {
     }
 
     /// Writes the first cell of a row.
-    fn name(&self, glyphs: &Glyphs, at: usize, row: &ComparedRow<'_>, leader: Option<RowPlace>) -> String {
-        let star = if leader == Some(row.place) { format!(" {}", glyphs.star) } else { String::new() };
+    fn name(
+        &self,
+        glyphs: &Glyphs,
+        at: usize,
+        row: &ComparedRow<'_>,
+        leader: Option<RowPlace>,
+    ) -> String {
+        let star =
+            if leader == Some(row.place) { format!(" {}", glyphs.star) } else { String::new() };
         match row.place {
             RowPlace::Workspace => format!("{} workspace", glyphs.workspace),
             RowPlace::Baseline(which) => {
@@ -266,7 +277,11 @@ impl Look<'_> {
             }
             RowPlace::Experiment(..) => {
                 let branch = if is_last(self.comparison, at) { glyphs.last } else { glyphs.branch };
-                let failed = if self.is_failed(row.place) { format!(" {}", glyphs.failed) } else { String::new() };
+                let failed = if self.is_failed(row.place) {
+                    format!(" {}", glyphs.failed)
+                } else {
+                    String::new()
+                };
                 format!("{branch} {}{star}{failed}", self.plain_name(row.place))
             }
         }
@@ -275,9 +290,12 @@ impl Look<'_> {
     fn plain_name(&self, place: RowPlace) -> String {
         match place {
             RowPlace::Workspace => "workspace".to_owned(),
-            RowPlace::Baseline(at) => {
-                self.table.baselines.get(at).map(|baseline| self.baseline_name(baseline)).unwrap_or_default()
-            }
+            RowPlace::Baseline(at) => self
+                .table
+                .baselines
+                .get(at)
+                .map(|baseline| self.baseline_name(baseline))
+                .unwrap_or_default(),
             RowPlace::Experiment(..) => {
                 let row = self.experiment(place);
                 let name = |row: &exp_engine::ExperimentRow| {
@@ -367,13 +385,17 @@ impl Look<'_> {
         {
             match baseline.rewritten_to {
                 Some(new) => notes.push(format!("rewritten {} {}", glyphs.arrow, new.short(7))),
-                None if baseline.is_reachable == Some(false) => notes.push("no branch has it".to_owned()),
+                None if baseline.is_reachable == Some(false) => {
+                    notes.push("no branch has it".to_owned())
+                }
                 None => {}
             }
         }
         notes.extend(row.problem.map(|problem| problem.message.clone()));
         let mut broken: Vec<&str> = (row.cells.iter())
-            .filter_map(|cell| if let Cell::Error(problem) = cell { Some(problem.message.as_str()) } else { None })
+            .filter_map(|cell| {
+                if let Cell::Error(problem) = cell { Some(problem.message.as_str()) } else { None }
+            })
             .collect();
         broken.dedup();
         notes.extend(broken.into_iter().map(|message| message.replace("[Errno 2] ", "")));
@@ -387,10 +409,13 @@ impl Look<'_> {
         if n == 0 {
             return String::new();
         }
-        let experiments = if n == 1 { "1 experiment".to_owned() } else { format!("{n} experiments") };
+        let experiments =
+            if n == 1 { "1 experiment".to_owned() } else { format!("{n} experiments") };
         let of = match lost.as_slice() {
             [one] => match one.rewritten_to {
-                Some(new) => format!("{} (rewritten {} {})", one.rev.short(7), glyphs.arrow, new.short(7)),
+                Some(new) => {
+                    format!("{} (rewritten {} {})", one.rev.short(7), glyphs.arrow, new.short(7))
+                }
                 None => format!("{}, which no branch has", one.rev.short(7)),
             },
             many => format!("{} commits that were rewritten or deleted", many.len()),

@@ -2,7 +2,8 @@
 
 use exp_engine::core::{Artifact, Table, Value};
 use exp_engine::{
-    Baseline, ExperimentRow, ExperimentState, FileData, Files, Problem, RevisionData, RowData, ShowTable,
+    Baseline, ExperimentRow, ExperimentState, FileData, Files, Problem, RevisionData, RowData,
+    ShowTable,
 };
 
 use crate::view::json::object;
@@ -19,19 +20,22 @@ pub(crate) struct WireOptions {
 
 /// Makes the list of revisions.
 pub(crate) fn json(table: &ShowTable, options: WireOptions) -> Value {
-    let workspace = table.workspace.iter().map(|data| state("workspace", None, data, None, options));
+    let workspace =
+        table.workspace.iter().map(|data| state("workspace", None, data, None, options));
     let baselines = table.baselines.iter().map(|one| baseline(one, options));
     Value::List(workspace.chain(baselines).collect())
 }
 
 fn baseline(baseline: &Baseline, options: WireOptions) -> Value {
     let name = baseline.name.as_deref().filter(|_| !options.sha);
-    let experiments = baseline.experiments.iter().map(|row| experiment(row, options)).collect::<Vec<_>>();
+    let experiments =
+        baseline.experiments.iter().map(|row| experiment(row, options)).collect::<Vec<_>>();
     state(&baseline.rev.to_string(), name, &baseline.data, Some(experiments), options)
 }
 
 fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
-    let mut revision = state(&row.rev.to_string(), Some(row.name.as_str()), &row.data, None, options);
+    let mut revision =
+        state(&row.rev.to_string(), Some(row.name.as_str()), &row.data, None, options);
     let (cause, exit_code) = match &row.state {
         ExperimentState::Unfinished(record) => (Some(super::look::cause(record)), record.exit_code),
         ExperimentState::Unreadable(problem) => (Some(problem.message.clone()), None),
@@ -50,7 +54,8 @@ fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
             ("returncode", exit_code.map_or(Value::Null, |code| Value::from(i64::from(code)))),
             ("task_id", Value::Null),
         ]);
-        executor = object([("state", Value::from("failed")), ("name", Value::Null), ("local", local)]);
+        executor =
+            object([("state", Value::from("failed")), ("name", Value::Null), ("local", local)]);
     }
     object([
         ("revs", Value::List(vec![revision])),
@@ -82,7 +87,10 @@ fn state(
 
 fn data(rev: &str, data: &RevisionData, options: WireOptions) -> Value {
     let time = data.timestamp.map_or(Value::Null, |at| Value::from(iso(at, options.offset)));
-    let deps = data.deps.iter().map(|(path, dep)| (path.to_string(), Value::Table(artifact(dep.artifact))));
+    let deps = data
+        .deps
+        .iter()
+        .map(|(path, dep)| (path.to_string(), Value::Table(artifact(dep.artifact))));
     let outs = data.outs.iter().map(|(path, out)| {
         let mut members = artifact(out.artifact);
         members.insert("use_cache".to_owned(), Value::Bool(out.use_cache));
@@ -134,7 +142,10 @@ pub(crate) fn error(problem: &Problem, order: Order) -> Value {
 fn artifact(artifact: Option<Artifact>) -> Table {
     let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
     let mut members = Table::new();
-    members.insert("hash".to_owned(), artifact.map_or(Value::Null, |found| Value::from(found.id.to_string())));
+    members.insert(
+        "hash".to_owned(),
+        artifact.map_or(Value::Null, |found| Value::from(found.id.to_string())),
+    );
     members.insert("size".to_owned(), number(artifact.and_then(|found| found.size)));
     members.insert("nfiles".to_owned(), number(artifact.and_then(|found| found.n_files)));
     members
