@@ -60,7 +60,7 @@ impl Cell<'_> {
         match (self, other) {
             (Self::Missing, Self::Missing) | (Self::Error(_), Self::Error(_)) => true,
             (Self::Value(Value::Float(a)), Self::Value(Value::Float(b))) => {
-                a == b || (a.is_nan() && b.is_nan())
+                a.total_cmp(b).is_eq() || (a.is_nan() && b.is_nan()) || (*a == 0.0 && *b == 0.0)
             }
             (Self::Value(a), Self::Value(b)) => a == b,
             (Self::Artifact(a), Self::Artifact(b)) => a.id == b.id,
@@ -343,7 +343,9 @@ impl Places {
                 let Some(by_key) = places.get(file) else { continue };
                 match data {
                     FileData::Error(problem) => {
-                        by_key.values().for_each(|at| cells[*at] = Cell::Error(problem));
+                        for at in by_key.values() {
+                            cells[*at] = Cell::Error(problem);
+                        }
                     }
                     FileData::Value(value) if value.as_table().is_some() => {
                         for (key, value) in exp_params::flatten(value) {

@@ -226,7 +226,7 @@ impl Pair {
                 let name = path.file_name().unwrap_or_default();
                 let is_ours = name == "dvc.lock"
                     || name == ".gitignore"
-                    || name.ends_with(".dvc")
+                    || name.strip_suffix(".dvc").is_some()
                     || exp_refs::is_record(&stat.path);
                 if is_ours
                     || known.contains(path.as_str())

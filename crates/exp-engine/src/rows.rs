@@ -18,6 +18,7 @@ const FATE_LIMIT: usize = 10_000;
 
 /// Which rows a table has and what is in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each selects rows by itself")]
 pub struct ShowRequest {
     /// Revisions whose experiments are shown. `HEAD` when there are none and nothing else is selected.
     pub revs: Vec<String>,

@@ -35,6 +35,7 @@ pub(crate) struct AllArgs {
 
 /// Flags of `show`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of DVC's")]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub(crate) all: AllArgs,
@@ -124,6 +125,7 @@ pub(crate) struct ListArgs {
 
 /// Flags of `diff`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of DVC's")]
 pub(crate) struct DiffArgs {
     /// The first experiment or revision; HEAD by default
     pub(crate) a_rev: Option<String>,
@@ -154,6 +156,7 @@ pub(crate) struct DiffArgs {
 
 /// Flags of `params diff`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of DVC's")]
 pub(crate) struct ParamsDiffArgs {
     /// The first revision; HEAD by default
     pub(crate) a_rev: Option<String>,
@@ -181,6 +184,7 @@ pub(crate) struct ParamsDiffArgs {
 
 /// Flags of `metrics diff`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of DVC's")]
 pub(crate) struct MetricsDiffArgs {
     /// The first revision; HEAD by default
     pub(crate) a_rev: Option<String>,

@@ -29,16 +29,16 @@ pub(crate) fn revisions(project: &Project, all: AllArgs) -> Result<Vec<(CommitId
     if all.all_commits {
         return Ok(git.history()?.into_iter().map(|id| (id, id.to_string())).collect());
     }
-    let mut named = Vec::new();
+    let mut refs = Vec::new();
     if all.all_branches {
-        named.extend(git.branches()?);
+        refs.extend(git.branches()?);
     }
     if all.all_tags {
-        named.extend(git.tags()?);
+        refs.extend(git.tags()?);
     }
     let mut order = Vec::new();
     let mut names: BTreeMap<CommitId, BTreeSet<String>> = BTreeMap::new();
-    for one in named {
+    for one in refs {
         if !names.contains_key(&one.commit) {
             order.push(one.commit);
         }

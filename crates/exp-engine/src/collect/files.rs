@@ -228,7 +228,7 @@ impl Files for CommitFiles<'_, '_> {
 }
 
 fn is_pipeline_file(name: &str) -> bool {
-    name == "dvc.yaml" || (name.ends_with(".dvc") && name.len() > 4)
+    name == "dvc.yaml" || name.strip_suffix(".dvc").is_some_and(|stem| !stem.is_empty())
 }
 
 fn entry(

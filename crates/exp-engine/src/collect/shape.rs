@@ -158,7 +158,9 @@ impl Shape {
             for (path, keys) in view.stages.iter().flat_map(|stage| &stage.interpolated) {
                 let file = want(&mut wanted, path);
                 file.is_optional = false;
-                keys.iter().for_each(|key| push_new(&mut file.dotted, key));
+                for key in keys {
+                    push_new(&mut file.dotted, key);
+                }
             }
             for path in view.files.iter().flat_map(|file| &file.params) {
                 let file = want(&mut wanted, path);

@@ -162,7 +162,7 @@ fn near(names: &[&str], name: &str) -> Vec<String> {
             (edits <= most || is_part).then_some((edits.min(most) + 1, *known))
         })
         .collect();
-    found.sort();
+    found.sort_unstable();
     found.into_iter().take(MAX_NEAR).map(|(_, name)| name.to_owned()).collect()
 }
 

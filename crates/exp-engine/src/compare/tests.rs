@@ -30,12 +30,11 @@ fn revision(lines: &str) -> RowData {
     }
     let mut data = RevisionData::default();
     for (file, table) in tables {
-        let found = match table {
-            Some(table) => FileData::Value(Arc::new(Value::Table(table))),
-            None => {
-                let message = "broken".to_owned();
-                FileData::Error(Arc::new(Problem { class: "JSONFileCorruptedError", message }))
-            }
+        let found = if let Some(table) = table {
+            FileData::Value(Arc::new(Value::Table(table)))
+        } else {
+            let message = "broken".to_owned();
+            FileData::Error(Arc::new(Problem { class: "JSONFileCorruptedError", message }))
         };
         let files = if file.starts_with('m') { &mut data.metrics } else { &mut data.params };
         files.push((Arc::from(file), found));

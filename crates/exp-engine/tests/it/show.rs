@@ -30,9 +30,9 @@ fn experiment(
 ) -> Result<CommitId, Box<dyn std::error::Error>> {
     for (path, text) in files {
         if text.is_empty() {
-            std::fs::remove_file(sandbox.root().join(path))?
+            std::fs::remove_file(sandbox.root().join(path))?;
         } else {
-            sandbox.write(path, text)?
+            sandbox.write(path, text)?;
         }
     }
     sandbox.git(&["add", "-A"])?;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use gix::traverse::commit::simple::CommitTimeOrder;
+
 use super::{Git, failed, raw};
 use crate::error::GitError;
 use crate::id::CommitId;
@@ -17,7 +19,7 @@ impl Git {
         }
         let walk = repo
             .rev_walk(tips.into_iter().map(gix::ObjectId::from))
-            .sorting(gix::revision::walk::Sorting::ByCommitTime(Default::default()))
+            .sorting(gix::revision::walk::Sorting::ByCommitTime(CommitTimeOrder::default()))
             .all()
             .map_err(failed(action))?;
         let mut commits = Vec::new();

@@ -17,6 +17,7 @@ const MAX_CONSTANT: usize = 24;
 
 /// What our table needs to know.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
 pub(crate) struct Look<'l> {
     /// The revisions.
     pub(crate) table: &'l ShowTable,
@@ -386,7 +387,7 @@ impl Look<'_> {
             match baseline.rewritten_to {
                 Some(new) => notes.push(format!("rewritten {} {}", glyphs.arrow, new.short(7))),
                 None if baseline.is_reachable == Some(false) => {
-                    notes.push("no branch has it".to_owned())
+                    notes.push("no branch has it".to_owned());
                 }
                 None => {}
             }
