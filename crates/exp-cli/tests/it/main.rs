@@ -1,9 +1,12 @@
 //! Command lines in, text and exit codes out, all in this process.
 
 mod config;
+mod data;
 mod grammar;
 mod init;
 mod show;
+mod sync;
+mod zone;
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! Bringing the workspace's data to what is recorded: plan, look, perform.
 
 use exp_cache::{CacheError, CheckoutPlan, Tree, TreeEntry};
-use exp_core::{Artifact, Ctx, ObjectId, RelPath, Warning};
+use exp_core::{Artifact, Ctx, ObjectId, RelPath};
 
 use super::{DataError, DataScope, pick};
 use crate::change::{Changes, Keep};
@@ -135,7 +135,6 @@ impl Project {
             let (true, Some(path)) = (out.cache, out.location.workspace()) else { continue };
             let recorded = view.recorded(&stage.id).and_then(|lock| lock.out(&out.path));
             let Some(artifact) = recorded.and_then(|entry| entry.artifact) else {
-                ctx.warn(&Warning::NeverRecorded { path: path.to_string() });
                 plan.unrecorded.push(path.clone());
                 continue;
             };
