@@ -1,6 +1,8 @@
 //! The operation log: a chain of commits at `refs/exp/oplog`, newest first.
 //!
-//! Each commit's tree holds `operation.json` and, below `blobs/`, the contents it names, so that Git keeps them.
+//! Each commit's tree holds `operation.json` and, below `blobs/`, the contents it names, so that Git keeps them. Its
+//! first parent is the operation before it, or a commit with an empty tree where the log begins; further parents are
+//! commits that a ref was taken from, so that Git keeps those as well.
 
 use std::collections::BTreeMap;
 
@@ -46,9 +48,21 @@ pub(crate) fn append(git: &Git, operation: &Operation, now: Timestamp) -> Result
     }
     let tree = git.write_tree(git.empty_tree(), &changes)?;
     let message = format!("exp: {} {}\n", verb(operation.kind), operation.subject);
+    let mut kept = Vec::new();
+    for id in operation.refs.iter().filter_map(|moved| moved.before.as_ref()) {
+        kept.push(id.parse::<CommitId>().map_err(|source| corrupt("an operation", source))?);
+    }
+    kept.retain(|commit| git.has_commit(*commit));
+    kept.sort();
+    kept.dedup();
     for _ in 0..TRIES {
         let before = git.read_ref(&name)?;
-        let parents: Vec<CommitId> = before.into_iter().collect();
+        let previous = match before {
+            Some(before) => before,
+            None => git.write_record(git.empty_tree(), &[], "exp: operations\n", now)?,
+        };
+        let mut parents = vec![previous];
+        parents.extend(kept.iter().filter(|commit| **commit != previous));
         let commit = git.write_record(tree, &parents, &message, now)?;
         let change = exp_refs::RefChange {
             name: name.clone(),
@@ -75,7 +89,8 @@ pub(crate) fn read(git: &Git, limit: usize) -> Result<Vec<LoggedOperation>, Erro
         }
         let what = || format!("operation {}", commit.short(7));
         let info = reader.commit(commit)?;
-        let bytes = reader.tree(info.tree).read(FILE)?.unwrap_or_default();
+        // The log begins with a commit that holds no operation.
+        let Some(bytes) = reader.tree(info.tree).read(FILE)? else { break };
         let operation: Operation =
             serde_json::from_slice(&bytes).map_err(|source| corrupt(&what(), source))?;
         if operation.version > VERSION {
@@ -95,10 +110,12 @@ pub(crate) fn undoable(operations: &[LoggedOperation]) -> Option<&LoggedOperatio
     })
 }
 
-/// Returns what `exp undo --redo` would do again: the operation that was undone last and is still undone.
+/// Returns what `exp undo --redo` would do again: the operation that was undone last and is still undone, unless
+/// something else was done since.
 pub(crate) fn redoable(operations: &[LoggedOperation]) -> Option<&LoggedOperation> {
     let undone = undone(operations);
     let target = (operations.iter())
+        .take_while(|logged| logged.operation.undoes.is_some())
         .filter(|logged| logged.operation.kind == OperationKind::Undo)
         .filter_map(|logged| logged.operation.undoes.as_ref())
         .find(|target| undone.get(*target) == Some(&true))?;
@@ -106,7 +123,7 @@ pub(crate) fn redoable(operations: &[LoggedOperation]) -> Option<&LoggedOperatio
 }
 
 /// Whether each operation that was ever undone is so now. The newest undo or redo of an operation decides.
-fn undone(operations: &[LoggedOperation]) -> BTreeMap<String, bool> {
+pub(crate) fn undone(operations: &[LoggedOperation]) -> BTreeMap<String, bool> {
     let mut undone = BTreeMap::new();
     for logged in operations {
         if let Some(target) = &logged.operation.undoes {
@@ -126,6 +143,8 @@ fn verb(kind: OperationKind) -> &'static str {
         OperationKind::Rename => "rename",
         OperationKind::Save => "save",
         OperationKind::Data => "data",
+        OperationKind::Stage => "stage",
+        OperationKind::Pull => "pull",
         OperationKind::Undo => "undo",
         OperationKind::Redo => "redo",
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use exp_core::{Ctx, RelPath, Timestamp, Warning};
-use exp_refs::{CommitId, Draft, ExpName, RunEnd, RunRecord};
+use exp_refs::{CommitId, Draft, ExpName, RefName, RunEnd, RunRecord};
 use rustix::process::Signal;
 
 use crate::change::{self, Journal, RunJournal};
@@ -110,6 +110,17 @@ fn finish(
             files::remove_all(tree)?;
         }
     }
+    let refs = &mut journal.operation.refs;
+    let mut moved = Vec::new();
+    for change in refs.drain(..) {
+        let now = project.git().read_ref(&RefName::new(&change.name)?)?.map(|id| id.to_string());
+        if now == change.after && change.before != change.after {
+            moved.push(change);
+        }
+    }
+    *refs = moved;
+    // Half of an operation taken back is an operation of its own: taking that back leads to where it began.
+    journal.operation.undoes = None;
     change::finish(project, ctx, &mut journal.operation)?;
     Ok(files::remove(path)?)
 }
@@ -138,8 +149,11 @@ fn record(
     let touched: BTreeSet<RelPath> =
         journal.operation.files.iter().filter_map(|file| RelPath::new(&file.path).ok()).collect();
     let mut changes = snapshot::changes(&inside, &view, &touched)?;
-    // Of stages that had yet to begin, what lies there is the baseline's.
-    for stage in view.stages.iter().filter(|stage| run.unfinished.contains(&stage.id.to_string())) {
+    // Of stages that had yet to begin, what lies there is the baseline's. Those before the last one that began, and that
+    // never began themselves, had nothing to do.
+    let last = run.unfinished.iter().rposition(|stage| run.begun.contains(stage));
+    let pending = &run.unfinished[last.unwrap_or(0)..];
+    for stage in view.stages.iter().filter(|stage| pending.contains(&stage.id.to_string())) {
         if run.begun.contains(&stage.id.to_string()) {
             snapshot::add_partial(&inside, stage, &mut changes)?;
         } else {

@@ -1,10 +1,14 @@
 //! Taking back what a command did, and doing it again.
 
+use std::collections::BTreeMap;
+use std::fs;
+
 use exp_core::{Ctx, RelPath};
-use exp_refs::{CommitId, Expected, RefName};
+use exp_refs::{CommitId, Expected, RefChange, RefName};
 
 use crate::change::{self, Changes, Keep};
 use crate::error::Error;
+use crate::files;
 use crate::hold::Hold;
 use crate::operation::{FileState, Operation, OperationKind};
 use crate::oplog::{self, LoggedOperation};
@@ -32,10 +36,31 @@ pub struct UndoPlan {
     pub target: LoggedOperation,
     /// What will be done: the operation itself, or its inverse.
     pub operation: Operation,
-    /// Files that are not as that operation left them; performing the plan replaces them, saved.
+    /// Files that are not as that operation left them. A plan with any of these is only performed when it was told to
+    /// go over them, see [`UndoPlan::over_changes`].
     pub changed_since: Vec<RelPath>,
-    /// Refs that are not as that operation left them; with any of these the plan cannot be performed.
+    /// Refs that are not as that operation left them, or that are checked out and would go. A plan with any of these is
+    /// not performed.
     pub moved_since: Vec<String>,
+    is_forced: bool,
+}
+
+impl UndoPlan {
+    /// Goes over files that were changed since. What they hold is kept, so that this can be taken back as well.
+    #[must_use]
+    pub fn over_changes(mut self) -> Self {
+        self.is_forced = true;
+        self
+    }
+}
+
+/// An entry of the operation log with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The operation.
+    pub logged: LoggedOperation,
+    /// Whether it has been taken back. Always false for an undo or a redo.
+    pub is_undone: bool,
 }
 
 impl Project {
@@ -44,13 +69,30 @@ impl Project {
         oplog::read(self.git(), limit)
     }
 
-    /// Finds what is to be taken back or done again. Nothing is changed; `None` when there is nothing.
+    /// Returns the newest `limit` operations that can be undone or redone, newest first, without the undos themselves.
+    pub fn history(&self, limit: usize) -> Result<Vec<HistoryEntry>, Error> {
+        let operations = oplog::read(self.git(), DEPTH)?;
+        let undone = oplog::undone(&operations);
+        let is_undone =
+            |logged: &LoggedOperation| undone.get(&logged.commit.to_string()) == Some(&true);
+        Ok((operations.iter())
+            .filter(|logged| logged.operation.undoes.is_none())
+            .take(limit)
+            .map(|logged| HistoryEntry { is_undone: is_undone(logged), logged: logged.clone() })
+            .collect())
+    }
+
+    /// Finds what is to be taken back or done again; `None` when there is nothing. Only the work of dead commands is
+    /// finished on the way.
     pub fn plan_undo(
         &self,
         ctx: &Ctx<'_>,
         direction: Direction,
     ) -> Result<Option<UndoPlan>, Error> {
-        recover::recover(self, ctx)?;
+        {
+            let _hold = Hold::brief(ctx, self)?;
+            recover::recover(self, ctx)?;
+        }
         let operations = oplog::read(self.git(), DEPTH)?;
         let target = match direction {
             Direction::Undo => oplog::undoable(&operations),
@@ -72,56 +114,111 @@ impl Project {
             operation,
             changed_since: Vec::new(),
             moved_since: Vec::new(),
+            is_forced: false,
         };
         for file in &plan.operation.files {
             let path = RelPath::new(&file.path)?;
-            if change::capture(self, ctx, &path, keep(file.before.as_ref()))? != file.before {
+            if !change::holds(self, ctx, &path, file.before.as_ref())? {
                 plan.changed_since.push(path);
             }
         }
+        let checked_out = self.checked_out()?;
         for moved in &plan.operation.refs {
             let now = self.git().read_ref(&RefName::new(&moved.name)?)?;
-            if now.map(|id| id.to_string()) != moved.before {
+            let is_lost = moved.after.is_none() && checked_out.contains(&moved.name);
+            if now.map(|id| id.to_string()) != moved.before || is_lost {
                 plan.moved_since.push(moved.name.clone());
             }
         }
         Ok(Some(plan))
     }
 
-    /// Performs a plan: files first, then refs. What the files held is kept, so this can be taken back too.
+    /// Performs a plan: refs by compare-and-swap, then files. What the files held is kept, so this can be taken back too.
+    ///
+    /// When something fails on the way, files and refs go back to what they were.
     ///
     /// # Errors
     ///
-    /// When a ref moved in the meantime, or data that has to come back is not in the store; then nothing was changed.
+    /// [`Error::ChangedSince`] when files or refs changed since the operation, and [`Error::MissingData`] when data that
+    /// has to come back is not in the store; then nothing was changed.
     pub fn undo(&self, ctx: &Ctx<'_>, plan: UndoPlan) -> Result<(), Error> {
-        let _hold = Hold::brief(self)?;
-        let kind = plan.operation.kind;
-        let mut changes = Changes::begin(self, kind, &plan.operation.subject);
+        if !plan.moved_since.is_empty() || !(plan.is_forced || plan.changed_since.is_empty()) {
+            return Err(Error::ChangedSince { paths: plan.changed_since, refs: plan.moved_since });
+        }
+        let _hold = Hold::idle(ctx, self)?;
+        self.require_stored(&plan.operation)?;
+        let refs = ref_changes(&plan.operation)?;
+        let states: BTreeMap<RelPath, Option<FileState>> = (plan.operation.files.iter())
+            .map(|file| Ok((RelPath::new(&file.path)?, file.after.clone())))
+            .collect::<Result<_, Error>>()?;
+        let mut changes = Changes::begin(self, plan.operation.kind, &plan.operation.subject);
         changes.undoes(plan.target.commit);
+        for (change, moved) in refs.iter().zip(&plan.operation.refs) {
+            changes.moved_ref(&change.name, parse(moved.before.as_ref())?, change.new);
+        }
         let paths = (plan.operation.files.iter())
             .map(|file| Ok((RelPath::new(&file.path)?, keep(file.before.as_ref()))))
             .collect::<Result<Vec<_>, Error>>()?;
-        let mut refs = Vec::new();
-        for moved in &plan.operation.refs {
-            let name = RefName::new(&moved.name)?;
-            let parse = |id: &Option<String>| -> Result<Option<CommitId>, Error> {
-                id.as_ref().map(|id| id.parse()).transpose().map_err(|source: exp_refs::IdError| {
-                    Error::Corrupt { what: "an operation".to_owned(), source: source.into() }
-                })
-            };
-            let (before, after) = (parse(&moved.before)?, parse(&moved.after)?);
-            let expected = before.map_or(Expected::Missing, Expected::Is);
-            refs.push(exp_refs::RefChange { name: name.clone(), new: after, expected });
-            changes.moved_ref(&name, before, after);
-        }
-        self.require_stored(&plan.operation)?;
         changes.touch(ctx, paths.iter().map(|(path, keep)| (path, *keep)))?;
-        self.git().update_refs(&refs)?;
-        for (file, (path, _)) in plan.operation.files.iter().zip(&paths) {
-            change::restore(self, ctx, path, file.after.as_ref())?;
+        changes.announce()?;
+        if let Err(error) = self.git().update_refs(&refs) {
+            changes.discard()?;
+            return Err(error.into());
+        }
+        let journal = changes.journal_path().to_path_buf();
+        if let Err(error) = self.put(ctx, &states) {
+            let back: Vec<RefChange> = (refs.iter().zip(&plan.operation.refs))
+                .map(|(change, moved)| {
+                    let new = parse(moved.before.as_ref())?;
+                    let expected = change.new.map_or(Expected::Missing, Expected::Is);
+                    Ok(RefChange { name: change.name.clone(), new, expected })
+                })
+                .collect::<Result<_, Error>>()?;
+            self.git().update_refs(&back)?;
+            recover::roll_back(self, ctx, &journal)?;
+            return Err(error);
         }
         changes.finish(ctx)?;
         Ok(())
+    }
+
+    /// Puts paths back, removals first, so that a file can come where a directory was and the other way about.
+    fn put(
+        &self,
+        ctx: &Ctx<'_>,
+        states: &BTreeMap<RelPath, Option<FileState>>,
+    ) -> Result<(), Error> {
+        for (path, _) in states.iter().rev().filter(|(_, state)| state.is_none()) {
+            change::restore(self, ctx, path, None)?;
+            let mut above = path.parent();
+            while let Some(dir) = above.filter(|dir| !dir.is_root()) {
+                if fs::remove_dir(dir.under(self.root())).is_err() {
+                    break;
+                }
+                above = dir.parent();
+            }
+        }
+        for (path, state) in states.iter().filter(|(_, state)| state.is_some()) {
+            ctx.check()?;
+            change::restore(self, ctx, path, state.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Returns the full names of the branches that `HEAD` of this and of linked work trees are on.
+    fn checked_out(&self) -> Result<Vec<String>, Error> {
+        let common = self.git().common_dir();
+        let mut heads = vec![common.join("HEAD")];
+        for entry in fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten() {
+            heads.push(entry.path().join("HEAD"));
+        }
+        let mut names = Vec::new();
+        for head in heads {
+            let text = files::read(&head)?.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            names.extend(text.strip_prefix("ref: ").map(|name| name.trim().to_owned()));
+        }
+        Ok(names)
     }
 
     /// Checks that everything that an operation wants back is in the store.
@@ -136,6 +233,23 @@ impl Project {
         }
         if missing.is_empty() { Ok(()) } else { Err(Error::MissingData { paths: missing }) }
     }
+}
+
+fn ref_changes(operation: &Operation) -> Result<Vec<RefChange>, Error> {
+    (operation.refs.iter())
+        .map(|moved| {
+            let expected = parse(moved.before.as_ref())?.map_or(Expected::Missing, Expected::Is);
+            let new = parse(moved.after.as_ref())?;
+            Ok(RefChange { name: RefName::new(&moved.name)?, new, expected })
+        })
+        .collect()
+}
+
+fn parse(id: Option<&String>) -> Result<Option<CommitId>, Error> {
+    id.map(|id| id.parse()).transpose().map_err(|source: exp_refs::IdError| Error::Corrupt {
+        what: "an operation".to_owned(),
+        source: source.into(),
+    })
 }
 
 fn keep(state: Option<&FileState>) -> Keep {
