@@ -229,10 +229,7 @@ mod tests {
         assert!(matches!(refused("work/.git"), Err(InitError::InsideGit { .. })));
         assert!(matches!(refused("work/.git/refs"), Err(InitError::InsideGit { .. })));
         let subdir = InitOptions { subdir: true, ..here.clone() };
-        assert!(matches!(
-            init(&top.join("work/.git"), &subdir),
-            Err(InitError::InsideGit { .. })
-        ));
+        assert!(matches!(init(&top.join("work/.git"), &subdir), Err(InitError::InsideGit { .. })));
         for path in ["none", "file"] {
             assert!(matches!(refused(path), Err(InitError::File(_))), "{path}");
         }

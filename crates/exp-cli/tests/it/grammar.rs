@@ -122,3 +122,18 @@ fn a_closed_pipe_is_no_failure() {
         assert!(err.is_empty());
     }
 }
+
+#[test]
+fn dvcs_verbosity_is_taken_and_ours_has_none() -> Outcome {
+    let sandbox = Sandbox::project()?;
+    for line in ["dvc -v root", "dvc -vv root", "dvc root -v", "dvc root -vv", "dvc --verbose root"] {
+        sandbox.check(line, 0, ".\n", "");
+    }
+    for line in ["exp -v root", "exp root -v", "exp root --verbose"] {
+        assert_eq!(sandbox.run(line).code, 2, "{line}");
+    }
+    for line in ["exp --wait-for-lock root", "exp root --wait-for-lock", "dvc --wait-for-lock root"] {
+        sandbox.check(line, 0, ".\n", "");
+    }
+    Ok(())
+}

@@ -165,10 +165,15 @@ fn flags_describe_the_stage_without_a_question() -> Outcome {
     assert_eq!(all.code, 0, "{}", all.err);
     assert_eq!(sandbox.read("dvc.yaml")?, TRAIN);
 
-    let args = ["exp", "init", "-i", "--command", "x", "--code", "n", "--data", "n", "--models", "n"];
+    let args =
+        ["exp", "init", "-i", "--command", "x", "--code", "n", "--data", "n", "--models", "n"];
     let more = ["--params", "n", "--metrics", "n", "--plots", "n", "--name", "bare"];
     let none = converse(&sandbox, &[&args[..], &more[..]].concat(), None);
-    assert_eq!(none.code, 0, "nothing is left to ask, and the project is there already: {}", none.err);
+    assert_eq!(
+        none.code, 0,
+        "nothing is left to ask, and the project is there already: {}",
+        none.err
+    );
     assert!(!none.err.contains("Made a project"), "{}", none.err);
     assert_eq!(sandbox.read("dvc.yaml")?, format!("{TRAIN}  bare:\n    cmd: x\n"));
     Ok(())
@@ -183,7 +188,12 @@ fn nothing_is_made_when_the_stage_cannot_be() -> Outcome {
         assert!(ran.code == code && ran.err.contains(text), "{line:?}: {} {}", ran.code, ran.err);
         assert!(!sandbox.root().join(".dvc").exists(), "{line:?}");
     };
-    check(&["-i"], None, 2, "hint: answer with flags instead: --command, --code, --data, --models,");
+    check(
+        &["-i"],
+        None,
+        2,
+        "hint: answer with flags instead: --command, --code, --data, --models,",
+    );
     check(&["-i", "--code", "a"], None, 2, "flags instead: --command, --data,");
     check(&["-i"], Some("python a.py\nsrc\n"), 130, "cancelled");
     check(&["--code", "a"], None, 2, "--code describes a stage");

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use exp_core::{
-    Command, Location, OutDefinition, OutKind, RelPath, StageDefinition, add_stage,
-};
+use exp_core::{Command, Location, OutDefinition, OutKind, RelPath, StageDefinition, add_stage};
 
 use crate::error::Error;
 use crate::files;
@@ -35,7 +33,8 @@ impl FirstStage {
     /// Returns the stage as it is written into a `dvc.yaml`.
     pub fn definition(&self) -> StageDefinition {
         let mut stage = StageDefinition::new(Command::Text(self.command.trim().to_owned()));
-        stage.deps = [&self.code, &self.data].into_iter().flatten().map(|path| written(path)).collect();
+        stage.deps =
+            [&self.code, &self.data].into_iter().flatten().map(|path| written(path)).collect();
         stage.params = self.params.iter().map(|file| (written(file), Vec::new())).collect();
         let outs = [
             (&self.models, OutKind::Data),

@@ -29,8 +29,7 @@ struct Question<'a> {
 
 /// Returns the questions about paths in the order in which they are asked.
 fn questions(args: &StageArgs) -> [Question<'_>; 6] {
-    let question =
-        |what, flag, default, given| Question { what, flag, default, given };
+    let question = |what, flag, default, given| Question { what, flag, default, given };
     [
         question("code file or directory", "--code", "src", args.code.as_ref()),
         question("data file or directory", "--data", "data", args.data.as_ref()),
@@ -46,10 +45,12 @@ pub(super) fn given(args: &StageArgs) -> Result<Option<FirstStage>, Failure> {
     let Some(command) = args.command.as_ref().and_then(|command| answer(command)) else {
         let flags = questions(args);
         let name = args.name.as_ref().map(|_| "--name");
-        let without = name.or_else(|| flags.iter().find(|one| one.given.is_some()).map(|one| one.flag));
+        let without =
+            name.or_else(|| flags.iter().find(|one| one.given.is_some()).map(|one| one.flag));
         return match without {
             Some(flag) => {
-                let text = format!("{flag} describes a stage, which needs --command or --interactive");
+                let text =
+                    format!("{flag} describes a stage, which needs --command or --interactive");
                 Err(Failure::TextUsage(text))
             }
             None => Ok(None),
@@ -95,7 +96,10 @@ pub(super) fn asked(
         paths.push(match one.given {
             Some(given) => answer(given),
             None => {
-                let line = ask(session, &format!("Path to a {} [{}, n to omit]: ", one.what, one.default))?;
+                let line = ask(
+                    session,
+                    &format!("Path to a {} [{}, n to omit]: ", one.what, one.default),
+                )?;
                 answer(if line.is_empty() { one.default } else { &line })
             }
         });
