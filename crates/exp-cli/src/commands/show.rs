@@ -143,6 +143,7 @@ pub(super) fn unknown_revision(is_dvc: bool, prefix: &str, code: u8, error: Erro
     let revision = match &error {
         Error::Revision(RevisionError::Unknown { revision, .. }) => revision.clone(),
         Error::Find(FindError::NotFound { spec, .. }) => spec.clone(),
+        Error::NoCommit => "HEAD".to_owned(),
         _ => return error.into(),
     };
     if is_dvc {
