@@ -51,8 +51,6 @@ const TABLE: &[Row] = &[
         others: &[
             "granit-parser",
             "indexmap",
-            "jiter",
-            "jsonc-parser",
             "ruff_python_ast",
             "ruff_python_parser",
             "ruff_text_size",
@@ -62,7 +60,6 @@ const TABLE: &[Row] = &[
             "thiserror",
             "toml",
             "toml_edit",
-            "yaml-edit",
         ],
     },
     Row {

@@ -69,7 +69,7 @@ pub struct ExecuteOptions {
     pub on_failure: FailurePolicy,
     /// Whether nothing is touched and only events say what would happen.
     pub dry: bool,
-    /// Whether runs are looked up in the run cache and written there.
+    /// Whether runs are looked up in the run cache. They are written there in any case, as `dvc repro` does.
     pub run_cache: bool,
     /// Whether outputs go into the store; without, they are only recorded.
     pub commit: bool,

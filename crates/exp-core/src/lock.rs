@@ -10,6 +10,7 @@ use crate::stage::Command;
 use crate::value::{Table, Value};
 use crate::yaml::emit_yaml;
 
+mod check;
 mod edit;
 mod parse;
 #[cfg(test)]

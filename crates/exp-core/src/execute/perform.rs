@@ -163,7 +163,7 @@ impl Turn<'_, '_> {
             outs.push((out.path.as_str(), self.keep(ctx, out)?));
         }
         let lock = lock_of(self.stage, snapshot, recorded, outs);
-        let cached = self.options.run_cache && self.options.commit && recordable(self.stage);
+        let cached = self.options.commit && recordable(self.stage);
         let key = if cached { lock.run_key() } else { None };
         let recorded = self.write(key.as_ref(), &lock)?;
         Ok((lock, recorded))

@@ -9,6 +9,7 @@ use std::ops::Range;
 use crate::value::{Table, Value};
 use crate::yaml::{emit_block, emit_yaml, parse_yaml};
 
+use super::check::contradicts;
 use super::parse::{invalid, schema_error, table_of};
 use super::{LockError, LockFile, StageLock};
 
@@ -21,7 +22,8 @@ impl LockFile {
     ///
     /// # Errors
     ///
-    /// When the text has conflict markers, another schema, or a block that cannot be read.
+    /// When the text has conflict markers, another schema, or a block that cannot be read; and when what would be written
+    /// reads as something else.
     pub fn set_stage(
         text: Option<&str>,
         name: &str,
@@ -29,6 +31,9 @@ impl LockFile {
     ) -> Result<String, LockError> {
         let text = text.unwrap_or_default();
         let stage = Table::from([(name.to_owned(), lock.to_value())]);
+        if contradicts(&emit_block(&stage, 0), name, lock) {
+            return Err(LockError::Unfaithful { stage: name.to_owned() });
+        }
         if text.trim().is_empty() {
             return Ok(emit_yaml(&Value::Table(Table::from([
                 ("schema".to_owned(), Value::from("2.0")),

@@ -50,6 +50,12 @@ pub enum LockError {
         /// What is wrong.
         message: String,
     },
+    /// A record that cannot be written: another reader of YAML would take it for something else.
+    #[error("the record of stage `{stage}` would be read as something else")]
+    Unfaithful {
+        /// The stage.
+        stage: String,
+    },
 }
 
 /// What is wrong, and the way to it, the innermost part first.

@@ -1,3 +1,5 @@
+//! Executing stages: what runs, what is restored, what fails, and what is recorded of it.
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;

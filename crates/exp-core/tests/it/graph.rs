@@ -1,3 +1,5 @@
+//! The graph: order, selection, and what makes a set of stages no pipeline.
+
 use std::collections::BTreeSet;
 
 use exp_core::{Pipeline, Reach, SelectError, Selection, StageGraph, Target, select};

@@ -1,3 +1,5 @@
+//! `.dvcignore`: DVC's own answers, case by case.
+
 use std::collections::HashMap;
 
 use exp_core::IgnoreRules;

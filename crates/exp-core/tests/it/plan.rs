@@ -1,3 +1,5 @@
+//! Forecasts: verdicts and reasons.
+
 use exp_core::testing::{FakeExecutor, MemoryProject};
 use exp_core::{
     Ctx, ExecuteOptions, Force, Job, Pipeline, PlanOptions, Selection, Sources, StageId, Table,

@@ -1,3 +1,5 @@
+//! Reading, merging and editing configuration, against what DVC writes.
+
 use std::error::Error;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Edits in place: the bytes that change and those that must not.
+
 use exp_params::{ApplyError, Format, Obstacle, Override, ParamChange, Value, apply, parse};
 
 fn overrides(text: &str) -> Vec<Override> {

@@ -1,3 +1,5 @@
+//! The grammar of overrides, against Hydra's.
+
 use exp_params::{Override, OverrideError, Overrides, ParamChange, Value, python_str};
 
 fn show(value: &Value) -> String {

@@ -1,3 +1,5 @@
+//! Random documents and random edits.
+
 use exp_params::{Format, Literal, Override, ParamChange, Table, Value, apply, parse};
 use proptest::prelude::*;
 

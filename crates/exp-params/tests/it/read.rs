@@ -1,3 +1,5 @@
+//! Reading and comparing files of every format.
+
 use exp_params::{All, Format, Value, diff, flatten, metrics, parse, python_str};
 
 /// Values as Python prints them, with the types of numbers to be seen.
