@@ -95,7 +95,8 @@ fn named(
         return Ok(vec![at]);
     }
     let wanted = exp_core::Target::parse(target, &request.cwd)?;
-    let selection = exp_core::Selection::Targets { targets: vec![wanted], reach: exp_core::Reach::Single };
+    let selection =
+        exp_core::Selection::Targets { targets: vec![wanted], reach: exp_core::Reach::Single };
     let ids = match exp_core::select(pipeline, &selection) {
         Ok(ids) => ids,
         Err(error) => match view.stages.iter().find(|stage| is_out(stage)) {
@@ -180,8 +181,9 @@ impl Dag {
         let mut components = Vec::new();
         for start in 0..self.nodes.len() {
             if !seen.contains(&start) {
-                let component =
-                    reach(&[start], |at| self.nodes[at].after.iter().chain(&before[at]).copied().collect());
+                let component = reach(&[start], |at| {
+                    self.nodes[at].after.iter().chain(&before[at]).copied().collect()
+                });
                 seen.extend(&component);
                 components.push(component.into_iter().collect());
             }
@@ -233,7 +235,11 @@ impl Dag {
                 }
                 None => {
                     places[at] = dag.nodes.len();
-                    dag.nodes.push(DagNode { label: label.clone(), after: Vec::new(), ..node.clone() });
+                    dag.nodes.push(DagNode {
+                        label: label.clone(),
+                        after: Vec::new(),
+                        ..node.clone()
+                    });
                 }
             }
         }

@@ -115,7 +115,8 @@ impl Kept {
 impl Project {
     /// Reproduces stages in the workspace: runs what changed, restores what was run before, writes lock files.
     ///
-    /// Every success is recorded at once; a later failure does not take it back. The operation can be undone.
+    /// Every success is recorded at once; a later failure does not take it back. The operation can be undone, unless
+    /// outputs are not to go into the store.
     ///
     /// # Errors
     ///
@@ -133,7 +134,12 @@ impl Project {
         };
         let mut written: Vec<RelPath> = changes.touched().iter().filter(is_ours).cloned().collect();
         written.sort();
-        changes.finish(ctx)?;
+        if request.execute.commit {
+            changes.finish(ctx)?;
+        } else {
+            // To be undone the operation would have to keep what the outputs hold now, which was just declined.
+            changes.discard()?;
+        }
         Ok(ReproOutcome { report, written })
     }
 
@@ -222,7 +228,7 @@ impl Project {
             let text =
                 String::from_utf8(bytes).map_err(|_| Error::NotText { file: file.clone() })?;
             let text = exp_params::apply(Format::of(file.as_str()), &text, &overrides)
-                .map_err(|source| Error::Apply { file: file.to_string(), source })?;
+                .map_err(|source| Error::Apply { file: file.to_string(), source: source.into() })?;
             texts.insert(file, text);
         }
         Ok(texts)

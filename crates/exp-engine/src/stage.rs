@@ -117,7 +117,8 @@ impl Project {
         let before = before.map(String::from_utf8).transpose();
         let before = before.map_err(|_| Error::NotText { file: file.clone() })?;
         let edit = |source| StageError::Edit { file: file.clone(), source };
-        let after = add_stage(before.as_deref(), name, &request.definition, request.replace).map_err(edit)?;
+        let after = add_stage(before.as_deref(), name, &request.definition, request.replace)
+            .map_err(edit)?;
 
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
         let vars = NoVars;
@@ -128,7 +129,8 @@ impl Project {
             return Err(StageError::NoDirectory { dir }.into());
         }
         check_paths(&stage, &view)?;
-        let mut stages: Vec<Stage> = view.stages.iter().filter(|other| other.id != id).cloned().collect();
+        let mut stages: Vec<Stage> =
+            view.stages.iter().filter(|other| other.id != id).cloned().collect();
         stages.push(stage.clone());
         Pipeline::new(stages)?;
         let ignored = self.ignored_outs(&stage)?;
@@ -146,7 +148,9 @@ impl Project {
             let is_dir = path.under(self.root()).is_dir();
             let had = files::read(&gitignore.under(self.root()))?;
             ignore_output(self, ctx, &mut changes, &path, is_dir)?;
-            if had != files::read(&gitignore.under(self.root()))? && !added.files.contains(&gitignore) {
+            if had != files::read(&gitignore.under(self.root()))?
+                && !added.files.contains(&gitignore)
+            {
                 added.files.push(gitignore);
             }
         }
@@ -200,14 +204,23 @@ impl Project {
     }
 
     /// Reads a definition as it will be read from the file, without the rest of the file.
-    fn parsed(&self, definition: &StageDefinition, id: &StageId, vars: &NoVars) -> Result<Stage, Error> {
+    fn parsed(
+        &self,
+        definition: &StageDefinition,
+        id: &StageId,
+        vars: &NoVars,
+    ) -> Result<Stage, Error> {
         let name = id.name.as_deref().unwrap_or_default();
         let alone = add_stage(None, name, definition, false)
             .map_err(|source| StageError::Edit { file: id.file.clone(), source })?;
         // A template in the definition is resolved when the whole file is read; here its text stands for itself.
         let alone = alone.replace("${", "\\${");
         let parsed = PipelineFile::parse(&id.file, &alone, self.root(), vars)?;
-        parsed.stages.into_iter().next().ok_or_else(|| StageError::NoCommand { name: name.to_owned() }.into())
+        parsed
+            .stages
+            .into_iter()
+            .next()
+            .ok_or_else(|| StageError::NoCommand { name: name.to_owned() }.into())
     }
 
     /// Returns the outputs that Git is to ignore, in the order in which DVC writes them.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use exp_core::{
-    Ctx, Look, Pipeline, Plan, PlanOptions, Reach, Reason, RelPath, SelectError, Selection, Sources, StageId, Target,
-    changes, plan, select,
+    Ctx, Look, Pipeline, Plan, PlanOptions, Reach, Reason, RelPath, SelectError, Selection,
+    Sources, StageId, Target, changes, plan, select,
 };
 use exp_refs::Experiment;
 
@@ -108,7 +108,12 @@ impl Project {
     /// # Errors
     ///
     /// When the pipeline is broken or a target does not exist.
-    pub fn forecast(&self, ctx: &Ctx<'_>, selection: &Selection, options: PlanOptions) -> Result<Plan, Error> {
+    pub fn forecast(
+        &self,
+        ctx: &Ctx<'_>,
+        selection: &Selection,
+        options: PlanOptions,
+    ) -> Result<Plan, Error> {
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
         let pipeline = view.pipeline()?;
         let order = select(&pipeline, selection)?;
@@ -150,7 +155,8 @@ impl Project {
                 newest = Some((at, experiment));
             }
         }
-        Ok(newest.map_or(Holds::Unsaved { n_files }, |(_, experiment)| Holds::Experiment(experiment)))
+        Ok(newest
+            .map_or(Holds::Unsaved { n_files }, |(_, experiment)| Holds::Experiment(experiment)))
     }
 
     /// Reads targets: an output stands for the stage that declares it.

@@ -3,15 +3,15 @@
 use std::io::{BufRead as _, Write as _};
 
 use exp_engine::core::{
-    Ctx, Ended, ExecuteOptions, FailurePolicy, Force, Outcome as StageOutcome, PlanOptions, Reach, RelPath, RunReport,
-    Selection, StageId, Target, Verdict,
+    Ctx, Ended, ExecuteOptions, FailurePolicy, Force, Outcome as StageOutcome, PlanOptions, Reach,
+    RelPath, RunReport, Selection, StageId, Target, Verdict,
 };
 use exp_engine::params::Overrides;
 use exp_engine::{Error, Kept, Place, Project, ReproRequest, RunOutcome, RunRequest};
 
 use super::stage::{git_hint, select_failure};
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
-use crate::args::run::{ReproArgs, RunArgs, StageFlags};
+use crate::args::run::{LogArgs, ReproArgs, RunArgs, StageFlags};
 use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
 use crate::progress::failure_text;
@@ -44,13 +44,39 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         long: "",
         dvc_failure: DvcFailure::PLAIN,
     },
+    command! {
+        args: LogArgs,
+        run: log,
+        exp: Some("log"),
+        dvc: None,
+        topic: Topic::Compare,
+        about: "Print what the commands of a run wrote that did not finish",
+        long: "",
+        dvc_failure: DvcFailure::PLAIN,
+    },
 ];
+
+fn log(session: &mut Session<'_, '_>, args: &LogArgs) -> Outcome {
+    let project = session.project()?;
+    let experiment = project.find_experiment(&Ctx::silent(), &args.experiment)?;
+    match project.experiments().log(&experiment).map_err(Error::from)? {
+        Some(log) => {
+            session.io.out.write_all(&log).map_err(Failure::Output)?;
+            Ok(ExitStatus::DONE)
+        }
+        None => {
+            session.note(&format!("No log is kept of {}.", experiment.name))?;
+            Ok(ExitStatus::FAILED)
+        }
+    }
+}
 
 fn run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
     let repro = request(session, &project, &cwd, &args.stages, Selecting::Names)?;
-    let parsed = Overrides::parse(&args.set_param).map_err(|error| override_failure(session, &error))?;
+    let parsed =
+        Overrides::parse(&args.set_param).map_err(|error| override_failure(session, &error))?;
     let Some(overrides) = parsed.single() else {
         return Err(match session.is_dvc() {
             true => Failure::Dvc {
@@ -85,7 +111,12 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
 }
 
 /// Says what came of an experiment.
-fn told(session: &mut Session<'_, '_>, project: &Project, outcome: &RunOutcome, is_private: bool) -> Outcome {
+fn told(
+    session: &mut Session<'_, '_>,
+    project: &Project,
+    outcome: &RunOutcome,
+    is_private: bool,
+) -> Outcome {
     let status = match outcome.report.ended {
         Ended::Complete => ExitStatus::DONE,
         Ended::Cancelled => ExitStatus::CANCELLED,
@@ -98,11 +129,14 @@ fn told(session: &mut Session<'_, '_>, project: &Project, outcome: &RunOutcome, 
         }
         return Ok(status);
     }
-    let is_idle = outcome.report.stages.iter().all(|stage| matches!(stage.outcome, StageOutcome::Fresh));
+    let is_idle =
+        outcome.report.stages.iter().all(|stage| matches!(stage.outcome, StageOutcome::Fresh));
     let (width, unicode) = (session.io.width, session.io.unicode);
     let text = match kept {
         Kept::SameAs(experiment) => summary::same(experiment.name.as_str(), is_idle, outcome.took),
-        Kept::SameAsBaseline => summary::same(&baseline_name(project, outcome), is_idle, outcome.took),
+        Kept::SameAsBaseline => {
+            summary::same(&baseline_name(project, outcome), is_idle, outcome.took)
+        }
         Kept::Unfinished(experiment) => {
             summary::unfinished(experiment.name.as_str(), &outcome.report, outcome.took)
         }
@@ -164,8 +198,10 @@ fn repro(session: &mut Session<'_, '_>, args: &ReproArgs) -> Outcome {
     let done = session.perform(how, |ctx| project.reproduce(ctx, &request));
     let outcome = done.map_err(|error| select_failure(session, &project, error))?;
     let is_idle = !(outcome.report.stages.iter()).any(|stage| {
-        matches!(stage.outcome, StageOutcome::Ran | StageOutcome::Restored(_) | StageOutcome::Verified)
-            || (args.stages.dry && !matches!(stage.outcome, StageOutcome::Fresh))
+        matches!(
+            stage.outcome,
+            StageOutcome::Ran | StageOutcome::Restored(_) | StageOutcome::Verified
+        ) || (args.stages.dry && !matches!(stage.outcome, StageOutcome::Fresh))
     });
     if session.is_dvc() {
         failed_as_dvc(&outcome.report, &args.stages)?;
@@ -216,7 +252,10 @@ fn failed_as_dvc(report: &RunReport, flags: &StageFlags) -> Result<(), Failure> 
     Err(Failure::Dvc { message, code: 255 })
 }
 
-fn override_failure(session: &Session<'_, '_>, error: &exp_engine::params::OverrideError) -> Failure {
+fn override_failure(
+    session: &Session<'_, '_>,
+    error: &exp_engine::params::OverrideError,
+) -> Failure {
     let text = crate::diagnostic::chain(error).join(": ");
     match session.is_dvc() {
         true => Failure::Dvc { message: format!("Invalid `--set-param` value: {text}"), code: 255 },
@@ -281,7 +320,8 @@ fn selection(
     }
     let mut targets = Vec::new();
     for text in &flags.targets {
-        let dir = cwd.join(text).ok().filter(|dir| flags.recursive && dir.under(project.root()).is_dir());
+        let dir =
+            cwd.join(text).ok().filter(|dir| flags.recursive && dir.under(project.root()).is_dir());
         targets.push(match (dir, selecting) {
             (Some(dir), _) => Target::Dir(dir),
             (None, Selecting::Globs) => Target::parse_glob(text, cwd)?,
@@ -313,7 +353,8 @@ fn ask(
     if !flags.interactive {
         return Ok(());
     }
-    let options = PlanOptions { force: request.execute.force, allow_missing: request.execute.allow_missing };
+    let options =
+        PlanOptions { force: request.execute.force, allow_missing: request.execute.allow_missing };
     let plan = project
         .forecast(&Ctx::silent(), &request.selection, options)
         .map_err(|error| select_failure(session, project, error))?;
@@ -336,9 +377,12 @@ fn ask(
 }
 
 fn agreed(session: &mut Session<'_, '_>, stage: &StageId) -> Result<bool, Failure> {
-    write!(session.io.err, "Going to reproduce stage: '{stage}'. Are you sure you want to continue? [y/n] ")
-        .and_then(|()| session.io.err.flush())
-        .map_err(Failure::Output)?;
+    write!(
+        session.io.err,
+        "Going to reproduce stage: '{stage}'. Are you sure you want to continue? [y/n] "
+    )
+    .and_then(|()| session.io.err.flush())
+    .map_err(Failure::Output)?;
     let mut answer = String::new();
     session.io.input.read_line(&mut answer).map_err(Failure::Output)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

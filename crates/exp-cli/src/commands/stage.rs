@@ -1,8 +1,8 @@
 //! `stage add`, `stage list`, `freeze`, `unfreeze`.
 
 use exp_engine::core::{
-    Command, Ctx, ExecuteOptions, OutDefinition, OutKind, Reach, RelPath, Selection, SelectError, Stage, StageDefinition,
-    StageId, Target, select,
+    Command, Ctx, ExecuteOptions, OutDefinition, OutKind, Reach, RelPath, SelectError, Selection,
+    Stage, StageDefinition, StageId, Target, select,
 };
 use exp_engine::{Broken, Error, Project, ReproRequest, StageAddRequest, StageError, View};
 
@@ -63,21 +63,26 @@ fn add(session: &mut Session<'_, '_>, args: &StageAddArgs) -> Outcome {
     let cwd = project.relative(session.cwd());
     let definition = StageDefinition {
         desc: args.desc.clone(),
-        wdir: args.wdir.clone(),
+        wdir: args.wdir.clone().filter(|dir| dir != "." && !dir.is_empty()),
         deps: args.deps.clone(),
         params: params(&args.params),
         outs: outs(args),
         always_changed: args.always_changed,
         ..StageDefinition::new(Command::Text(command_line(&args.command)))
     };
-    let request = StageAddRequest { name: args.name.clone(), definition, cwd: cwd.clone(), replace: args.force };
+    let request = StageAddRequest {
+        name: args.name.clone(),
+        definition,
+        cwd: cwd.clone(),
+        replace: args.force,
+    };
     let added = project.add_stage(&Ctx::silent(), &request);
     let added = added.map_err(|error| stage_failure(session, &project, error))?;
     let name = &args.name;
     if session.is_dvc() {
         for file in &added.postponed {
             session.warn(&format!(
-                "WARNING: Could not create .gitignore entry in {}. DVC will attempt to create .gitignore entry again when the \
+                "Could not create .gitignore entry in {}. DVC will attempt to create .gitignore entry again when the \
                  stage is run.",
                 file.display()
             ))?;
@@ -205,7 +210,8 @@ fn listed(
     }
     let mut targets = Vec::new();
     for text in &args.targets {
-        let dir = cwd.join(text).ok().filter(|dir| args.recursive && dir.under(project.root()).is_dir());
+        let dir =
+            cwd.join(text).ok().filter(|dir| args.recursive && dir.under(project.root()).is_dir());
         targets.push(match dir {
             Some(dir) => Target::Dir(dir),
             None => Target::parse(text, cwd)?,
@@ -269,7 +275,8 @@ fn set_frozen(session: &mut Session<'_, '_>, args: &FreezeArgs, frozen: bool) ->
         };
         let target = Target::parse(text, &cwd).map_err(Error::from)?;
         let Target::Stage { file, name } = target else {
-            let message = format!("failed to {verb} '{text}' - only stages of a dvc.yaml can be frozen");
+            let message =
+                format!("failed to {verb} '{text}' - only stages of a dvc.yaml can be frozen");
             return Err(Failure::Dvc { message, code: 1 });
         };
         let id = StageId::named(file, name);
@@ -283,7 +290,11 @@ fn set_frozen(session: &mut Session<'_, '_>, args: &FreezeArgs, frozen: bool) ->
 }
 
 /// Names the files to commit, or adds them to the index when the project wants that.
-pub(super) fn git_hint(session: &mut Session<'_, '_>, project: &Project, files: &[RelPath]) -> Result<(), Failure> {
+pub(super) fn git_hint(
+    session: &mut Session<'_, '_>,
+    project: &Project,
+    files: &[RelPath],
+) -> Result<(), Failure> {
     if files.is_empty() {
         return Ok(());
     }
@@ -299,8 +310,32 @@ pub(super) fn git_hint(session: &mut Session<'_, '_>, project: &Project, files: 
     ))
 }
 
+/// Words an unknown target as DVC does where outputs are targets too.
+pub(super) fn target_failure(
+    session: &Session<'_, '_>,
+    project: &Project,
+    error: Error,
+    code: u8,
+) -> Failure {
+    match select_failure(session, project, error) {
+        Failure::Dvc { message, .. } if message.starts_with("Stage '") => {
+            let name = message.split('\'').nth(1).unwrap_or_default();
+            let message = format!(
+                "'{name}' does not exist as an output or a stage name in 'dvc.yaml': {message}"
+            );
+            Failure::Dvc { message, code }
+        }
+        Failure::Dvc { message, .. } => Failure::Dvc { message, code },
+        other => other,
+    }
+}
+
 /// Words an unknown target as DVC does; other errors, and those of our own grammar, stay what they are.
-pub(super) fn select_failure(session: &Session<'_, '_>, project: &Project, error: Error) -> Failure {
+pub(super) fn select_failure(
+    session: &Session<'_, '_>,
+    project: &Project,
+    error: Error,
+) -> Failure {
     if !session.is_dvc() {
         return error.into();
     }
@@ -308,12 +343,14 @@ pub(super) fn select_failure(session: &Session<'_, '_>, project: &Project, error
     let code = 255;
     match &error {
         Error::Select(SelectError::UnknownStage { file, name, .. }) => {
-            let message = format!("Stage '{name}' not found inside '{}' file", file.relative_to(&cwd));
+            let message =
+                format!("Stage '{name}' not found inside '{}' file", file.relative_to(&cwd));
             Failure::Dvc { message, code }
         }
-        Error::Select(SelectError::UnknownFile { file }) => {
-            Failure::Dvc { message: format!("'{}' does not exist", file.under(project.root()).display()), code }
-        }
+        Error::Select(SelectError::UnknownFile { file }) => Failure::Dvc {
+            message: format!("'{}' does not exist", file.under(project.root()).display()),
+            code,
+        },
         Error::Select(SelectError::LockFile { meant, .. }) => {
             Failure::Dvc { message: format!("Did you mean: `{meant}`?"), code }
         }
@@ -327,7 +364,9 @@ fn stage_failure(session: &Session<'_, '_>, project: &Project, error: Error) -> 
     }
     let cwd = project.relative(session.cwd());
     let message = match &error {
-        Error::Stage(StageError::Name { .. }) => "Stage name cannot contain punctuation characters.".to_owned(),
+        Error::Stage(StageError::Name { .. }) => {
+            "Stage name cannot contain punctuation characters.".to_owned()
+        }
         Error::Stage(StageError::NoCommand { .. }) => "command is not specified".to_owned(),
         Error::Stage(StageError::NoDirectory { dir }) => {
             format!("stage working dir '{}' does not exist", dir.display())
@@ -348,10 +387,19 @@ fn stage_failure(session: &Session<'_, '_>, project: &Project, error: Error) -> 
             let file = file.relative_to(&cwd);
             match source {
                 EditError::Exists { name } => {
-                    format!("Stage '{name}' already exists in '{file}'. Use '--force' to overwrite.")
+                    format!(
+                        "Stage '{name}' already exists in '{file}'. Use '--force' to overwrite."
+                    )
                 }
-                EditError::Unknown { name } => format!("Stage '{name}' not found inside '{file}' file"),
-                EditError::Generated { name } => format!("cannot dump a parametrized stage: '{name}'"),
+                EditError::Unknown { name } if name.contains('@') => {
+                    format!("cannot dump a parametrized stage: '{name}'")
+                }
+                EditError::Unknown { name } => {
+                    format!("Stage '{name}' not found inside '{file}' file")
+                }
+                EditError::Generated { name } => {
+                    format!("cannot dump a parametrized stage: '{name}'")
+                }
                 _ => return error.into(),
             }
         }

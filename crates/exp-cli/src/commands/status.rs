@@ -3,7 +3,7 @@
 use exp_engine::core::{Ctx, PlanOptions, RelPath, Selection, StageId, Table, Value, Verdict};
 use exp_engine::{DagNodes, DagRequest, Holds, StatusReport, StatusRequest};
 
-use super::stage::select_failure;
+use super::stage::target_failure;
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
 use crate::args::pipeline::{DagArgs, StatusArgs};
 use crate::diagnostic::Failure;
@@ -45,7 +45,7 @@ fn show_status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
     };
     let ctx = Ctx::silent();
     let found = project.status(&ctx, &request);
-    let report = found.map_err(|error| select_failure(session, &project, error))?;
+    let report = found.map_err(|error| target_failure(session, &project, error, 1))?;
     if session.is_dvc() {
         return as_dvc(session, args, &report, &cwd);
     }
@@ -56,10 +56,19 @@ fn show_status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
         let text = forecast.text();
         session.print(&if session.io.unicode { text } else { summary::ascii(&text) })?;
     }
-    Ok(if session.common.quiet && !report.is_clean() { ExitStatus::FAILED } else { ExitStatus::DONE })
+    Ok(if session.common.quiet && !report.is_clean() {
+        ExitStatus::FAILED
+    } else {
+        ExitStatus::DONE
+    })
 }
 
-fn as_dvc(session: &mut Session<'_, '_>, args: &StatusArgs, report: &StatusReport, cwd: &RelPath) -> Outcome {
+fn as_dvc(
+    session: &mut Session<'_, '_>,
+    args: &StatusArgs,
+    report: &StatusReport,
+    cwd: &RelPath,
+) -> Outcome {
     for stage in report.stages.iter().filter(|stage| stage.is_frozen && stage.has_deps) {
         let name = stage.id.address(cwd);
         session.warn(&format!(
@@ -119,15 +128,22 @@ impl Forecast {
         };
         let stages = Vec::into_iter(stages).filter(|(id, _)| wanted(id)).collect();
         let holds = match project.holds() {
-            Ok(Holds::Head) => Some(("head", None, "The workspace is as the last commit has it.".to_owned())),
+            Ok(Holds::Head) => {
+                Some(("head", None, "The workspace is as the last commit has it.".to_owned()))
+            }
             Ok(Holds::Experiment(experiment)) => {
                 let name = experiment.name.to_string();
                 let words = format!("The workspace is {name}.");
                 Some(("experiment", Some(name), words))
             }
             Ok(Holds::Unsaved { n_files }) => {
-                let files = if n_files == 1 { "1 file".to_owned() } else { format!("{n_files} files") };
-                Some(("unsaved", None, format!("The workspace differs from the last commit in {files}.")))
+                let files =
+                    if n_files == 1 { "1 file".to_owned() } else { format!("{n_files} files") };
+                Some((
+                    "unsaved",
+                    None,
+                    format!("The workspace differs from the last commit in {files}."),
+                ))
             }
             Err(_) => None,
         };
@@ -135,7 +151,8 @@ impl Forecast {
     }
 
     fn text(&self) -> String {
-        let width = self.stages.iter().map(|(id, _)| id.to_string().chars().count()).max().unwrap_or(0);
+        let width =
+            self.stages.iter().map(|(id, _)| id.to_string().chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         let mut n_fresh = 0;
         for (id, verdict) in &self.stages {
@@ -168,9 +185,11 @@ impl Forecast {
         let stages = self.stages.iter().map(|(id, verdict)| {
             let (state, why, on) = match verdict {
                 Verdict::Fresh => ("fresh", Vec::new(), Vec::new()),
-                Verdict::Stale(reasons) => {
-                    ("stale", reasons.iter().map(|one| Value::from(reason::one(one))).collect(), Vec::new())
-                }
+                Verdict::Stale(reasons) => (
+                    "stale",
+                    reasons.iter().map(|one| Value::from(reason::one(one))).collect(),
+                    Vec::new(),
+                ),
                 Verdict::Open(on) => {
                     ("open", Vec::new(), on.iter().map(|id| Value::from(id.to_string())).collect())
                 }
@@ -213,7 +232,8 @@ fn show_dag(session: &mut Session<'_, '_>, args: &DagArgs) -> Outcome {
         _ => DagNodes::Stages,
     };
     let request = DagRequest { target: args.target.clone(), cwd, full: args.full, nodes };
-    let graph = project.dag(&request).map_err(|error| select_failure(session, &project, error))?;
+    let graph =
+        project.dag(&request).map_err(|error| target_failure(session, &project, error, 255))?;
     let text = if args.dot {
         dag::dot(&graph)
     } else if args.mermaid {
@@ -225,9 +245,12 @@ fn show_dag(session: &mut Session<'_, '_>, args: &DagArgs) -> Outcome {
         if text.is_empty() { "\n".to_owned() } else { text }
     } else {
         let plan = project.forecast(&Ctx::silent(), &Selection::All, PlanOptions::default())?;
-        let verdict = |id: &StageId| plan.steps.iter().find(|step| step.stage == *id).map(|step| &step.verdict);
+        let verdict = |id: &StageId| {
+            plan.steps.iter().find(|step| step.stage == *id).map(|step| &step.verdict)
+        };
         dag::drawn(&graph, &|at| {
-            let verdicts: Vec<&Verdict> = graph.nodes[at].stages.iter().filter_map(verdict).collect();
+            let verdicts: Vec<&Verdict> =
+                graph.nodes[at].stages.iter().filter_map(verdict).collect();
             let stale = verdicts.iter().find_map(|verdict| match verdict {
                 Verdict::Stale(reasons) => Some(reason::list(reasons)),
                 _ => None,

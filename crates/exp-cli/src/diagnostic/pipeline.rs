@@ -43,7 +43,11 @@ pub(crate) fn port_message(error: &PortError) -> String {
 }
 
 fn apply(error: &ApplyError) -> String {
-    format!("Invalid `--set-param` value: {}", chain(error).join(": "))
+    let why = match error {
+        ApplyError::NotFound { key, .. } => format!("Could not override '{key}'."),
+        error => chain(error).join(": "),
+    };
+    format!("Invalid `--set-param` value: {why}")
 }
 
 fn graph(error: &GraphError) -> Option<String> {
@@ -66,7 +70,9 @@ fn graph(error: &GraphError) -> Option<String> {
             )
         }
         GraphError::DepIsOut { stage, .. } => {
-            format!("Same item(s) are defined as both a dependency and an output in stage: {stage}.")
+            format!(
+                "Same item(s) are defined as both a dependency and an output in stage: {stage}."
+            )
         }
         GraphError::Cycle { stages } => {
             let stages: Vec<String> = stages.iter().map(ToString::to_string).collect();

@@ -51,9 +51,9 @@ impl EventSink for NdjsonSink<'_> {
         let object = match event {
             Event::Stage { stage, what } => stage_event(stage, &what),
             Event::Task { id, what } => task_event(id.0, what),
-            Event::Run { name, baseline, overrides } => {
-                Some(json!({"event": "run", "name": name, "baseline": baseline, "overrides": overrides}))
-            }
+            Event::Run { name, baseline, overrides } => Some(
+                json!({"event": "run", "name": name, "baseline": baseline, "overrides": overrides}),
+            ),
             Event::Warning(warning) => {
                 Some(json!({"event": "warning", "text": warning_text(warning)}))
             }

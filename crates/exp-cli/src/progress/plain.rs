@@ -75,7 +75,9 @@ impl<'w> PlainSink<'w> {
                 self.line(symbols.done, &name, from);
             }
             StageEvent::Verified => self.line(symbols.done, &name, "recorded as it is"),
-            StageEvent::Started { reasons } => self.line(symbols.runs, &name, &reason::list(reasons)),
+            StageEvent::Started { reasons } => {
+                self.line(symbols.runs, &name, &reason::list(reasons))
+            }
             StageEvent::Command { line } => self.lock().write(&format!("   $ {line}")),
             StageEvent::Output { bytes, .. } => {
                 let mut held = self.lock();

@@ -35,7 +35,11 @@ fn draw(
         .filter(|other| Some(**other) != parent[at])
         .map(|other| dag.nodes[*other].label.as_str())
         .collect();
-    let also = if others.is_empty() { String::new() } else { format!("  (also after {})", others.join(", ")) };
+    let also = if others.is_empty() {
+        String::new()
+    } else {
+        format!("  (also after {})", others.join(", "))
+    };
     let behind = if behind.is_empty() { behind } else { format!("  {behind}") };
     text.push_str(&format!("{lead}{front}{}{also}{behind}\n", node.label));
     let children: Vec<usize> =
@@ -93,7 +97,8 @@ pub(crate) fn mermaid(dag: &Dag) -> String {
             text.push_str(&format!("\tnode{n}[\"{}\"]\n", dag.nodes[*at].label));
         }
         for at in &component {
-            let mut after: Vec<usize> = dag.nodes[*at].after.iter().map(|after| numbers[*after]).collect();
+            let mut after: Vec<usize> =
+                dag.nodes[*at].after.iter().map(|after| numbers[*after]).collect();
             after.sort_unstable();
             for after in after {
                 text.push_str(&format!("\tnode{}-->node{after}\n", numbers[*at]));
@@ -117,7 +122,9 @@ mod tests {
             stages: vec![StageId::named(file.clone(), label)],
             after: after.to_vec(),
         };
-        Ok(Dag { nodes: vec![node("s3", &[]), node("s1", &[0, 2]), node("s2", &[0]), node("solo", &[])] })
+        Ok(Dag {
+            nodes: vec![node("s3", &[]), node("s1", &[0, 2]), node("s2", &[0]), node("solo", &[])],
+        })
     }
 
     #[test]

@@ -40,7 +40,9 @@ fn lines(changes: &Value, depth: usize, text: &mut String) {
     let tabs = "\t".repeat(depth);
     for (path, change) in changes.as_table().into_iter().flatten() {
         match change {
-            Value::Text(word) => text.push_str(&format!("{tabs}{:<20}{path}\n", format!("{word}:"))),
+            Value::Text(word) => {
+                text.push_str(&format!("{tabs}{:<20}{path}\n", format!("{word}:")))
+            }
             nested => {
                 text.push_str(&format!("{tabs}{path}:\n"));
                 lines(nested, depth + 1, text);

@@ -60,7 +60,9 @@ pub(crate) fn unfinished(name: &str, report: &RunReport, took: Duration) -> Stri
         .iter()
         .find(|stage| matches!(stage.outcome, Outcome::Failed(_) | Outcome::Cancelled));
     let what = match stage {
-        Some(stage) if matches!(stage.outcome, Outcome::Cancelled) => format!("{} was stopped", stage.id),
+        Some(stage) if matches!(stage.outcome, Outcome::Cancelled) => {
+            format!("{} was stopped", stage.id)
+        }
         Some(stage) => format!("{} failed", stage.id),
         None => "stopped".to_owned(),
     };
@@ -146,8 +148,15 @@ fn flatten(prefix: &str, value: &Value, into: &mut Vec<(String, Value)>) {
 }
 
 /// Lays metrics and changed parameters out beside each other.
-fn values(baseline: &str, before: &RevisionData, name: &str, after: &RevisionData, width: usize) -> String {
-    let mut rows: Vec<[String; 4]> = vec![[String::new(), baseline.to_owned(), name.to_owned(), String::new()]];
+fn values(
+    baseline: &str,
+    before: &RevisionData,
+    name: &str,
+    after: &RevisionData,
+    width: usize,
+) -> String {
+    let mut rows: Vec<[String; 4]> =
+        vec![[String::new(), baseline.to_owned(), name.to_owned(), String::new()]];
     let old = flat(&before.metrics);
     for (key, now) in flat(&after.metrics) {
         let was = old.iter().find(|(other, _)| *other == key).map(|(_, value)| value);

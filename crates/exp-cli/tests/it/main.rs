@@ -4,6 +4,7 @@ mod config;
 mod data;
 mod grammar;
 mod init;
+mod pipeline;
 mod show;
 mod sync;
 mod zone;
