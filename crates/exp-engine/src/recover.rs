@@ -160,6 +160,7 @@ fn record(
             snapshot::leave_out(&inside, stage, &mut changes)?;
         }
     }
+    snapshot::adopt(project, &inside, &changes)?;
     let record = RunRecord {
         end: RunEnd::Died,
         stage: run.begun.iter().rev().find(|stage| run.unfinished.contains(stage)).cloned(),

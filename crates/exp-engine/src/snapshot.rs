@@ -18,6 +18,30 @@ use crate::recorded::lock_file_of;
 use crate::source::Source;
 use crate::view::View;
 
+/// Brings the blobs that `changes` name into the repository of `project`. A private work tree stores what it reads in
+/// an object database of its own, which goes with the tree.
+pub(crate) fn adopt(
+    project: &Project,
+    inside: &Project,
+    changes: &[TreeChange],
+) -> Result<(), Error> {
+    if inside.root() == project.root() {
+        return Ok(());
+    }
+    let reader = project.git().reader();
+    for change in changes {
+        let (TreeEdit::Write { content: Content::Blob(id), .. }
+        | TreeEdit::Symlink { target: Content::Blob(id) }) = &change.edit
+        else {
+            continue;
+        };
+        if reader.blob_size(*id).is_err() {
+            project.git().write_blob(&inside.git().blob(*id)?)?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns how the workspace differs from `HEAD`, as far as it belongs to an experiment.
 ///
 /// `also` are paths that belong to it whatever declares them, such as files that were written by this run.

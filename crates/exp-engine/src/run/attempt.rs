@@ -151,6 +151,7 @@ impl Attempt<'_> {
             snapshot::changes(inside, &view, &changes.touched().iter().cloned().collect())?;
         if report.ended != Ended::Complete {
             settle_unfinished(inside, &view, report, &mut tree_changes)?;
+            snapshot::adopt(self.project, inside, &tree_changes)?;
             let record = self.record_of(report);
             let log = files::read(&self.log())?;
             let draft = self.draft(tree_changes, report);
@@ -163,6 +164,7 @@ impl Attempt<'_> {
             changes.moved_ref(&experiment.ref_name, None, Some(experiment.commit));
             return Ok(Kept::Unfinished(experiment));
         }
+        snapshot::adopt(self.project, inside, &tree_changes)?;
         if self.request.name.is_none() && self.request.message.is_none() {
             let base = self.project.git().commit(self.baseline)?.tree;
             let tree = self.project.git().write_tree(base, &tree_changes)?;
