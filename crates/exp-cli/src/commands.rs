@@ -3,9 +3,11 @@
 //! A family is a file in `args/` with what its commands are asked and a file here with what they do: arguments to
 //! engine to view. It lists its commands in a constant `COMMANDS`, made with the macro `command!`.
 
+mod apply;
 mod compare;
 mod config;
 mod data;
+mod edit;
 pub(crate) mod init;
 mod remote;
 mod run;
@@ -13,6 +15,7 @@ mod show;
 mod stage;
 mod status;
 mod sync;
+mod undo;
 mod version;
 
 use std::ffi::OsString;
@@ -27,6 +30,9 @@ use crate::session::Session;
 /// The commands that exist, by family, in the order in which help lists them.
 const FAMILIES: &[&[CommandSpec]] = &[
     init::COMMANDS,
+    apply::COMMANDS,
+    edit::COMMANDS,
+    undo::COMMANDS,
     run::COMMANDS,
     show::COMMANDS,
     compare::COMMANDS,

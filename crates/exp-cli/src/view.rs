@@ -1,5 +1,6 @@
 //! Everything that formats: tables, JSON, CSV, Markdown, times. No command knows how its answer looks.
 
+pub(crate) mod change;
 pub(crate) mod csv;
 pub(crate) mod dag;
 pub(crate) mod data;

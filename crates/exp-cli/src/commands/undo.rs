@@ -1,0 +1,154 @@
+//! `undo` and `log`: what happened, and taking it back.
+
+use exp_engine::refs::{Experiment, RunEnd, RunRecord};
+use exp_engine::{Direction, Error};
+
+use super::apply::BRIEF;
+use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
+use crate::args::experiment::{LogArgs, UndoArgs};
+use crate::diagnostic::Failure;
+use crate::exit::ExitStatus;
+use crate::session::Session;
+use crate::view::change::{extent, operation, operation_lines};
+use crate::view::time;
+
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    command! {
+        args: UndoArgs,
+        run: undo,
+        exp: Some("undo"),
+        dvc: None,
+        topic: Topic::Keep,
+        about: "Take back what the last command changed",
+        long: "Take back what the last command changed: run, repro, apply, save, remove, rename, branch.\n\nFiles come \
+               back byte for byte, experiments and branches as they were. Again goes one step further back; --redo goes \
+               forward. Where something changed since, nothing is done and it is named.\n\nExamples:\n  exp undo\n  exp \
+               undo --list\n  exp undo --redo",
+        dvc_failure: DvcFailure::PLAIN,
+    },
+    command! {
+        args: LogArgs,
+        run: log,
+        exp: Some("log"),
+        dvc: None,
+        topic: Topic::Compare,
+        about: "Show why a run did not finish, and what it printed",
+        long: "",
+        dvc_failure: DvcFailure::PLAIN,
+    },
+];
+
+/// So many operations are listed.
+const LISTED: usize = 20;
+
+fn undo(session: &mut Session<'_, '_>, args: &UndoArgs) -> Outcome {
+    let project = session.project()?;
+    if args.list {
+        let now = project.now();
+        let history = project.history(LISTED)?;
+        for entry in &history {
+            let at = exp_engine::core::Timestamp { seconds: entry.logged.operation.at, offset: 0 };
+            let state = if entry.is_undone { "  (undone)" } else { "" };
+            let done = &entry.logged.operation;
+            let (age, what, extent) = (time::age(at, now), operation(done), extent(done));
+            session.say(&format!("{age:>4}  {what}  {extent}{state}"))?;
+        }
+        if history.is_empty() {
+            session.note("Nothing to undo.")?;
+        }
+        return Ok(ExitStatus::DONE);
+    }
+    let direction = if args.redo { Direction::Redo } else { Direction::Undo };
+    let Some(mut plan) = session.perform(BRIEF, |ctx| project.plan_undo(ctx, direction))? else {
+        session.note(if args.redo { "Nothing to redo." } else { "Nothing to undo." })?;
+        return Ok(ExitStatus::FAILED);
+    };
+    if args.dry {
+        for line in operation_lines(&plan.operation) {
+            session.say(&line)?;
+        }
+        let verb = if args.redo { "redo" } else { "undo" };
+        session.note(&format!("Would {verb} '{}'.", operation(&plan.target.operation)))?;
+        let changed = plan.changed_since.iter().map(ToString::to_string);
+        for name in changed.chain(plan.moved_since) {
+            session.note(&format!("changed since: {name}"))?;
+        }
+        return Ok(ExitStatus::DONE);
+    }
+    if args.force {
+        plan = plan.over_changes();
+    }
+    let (what, lines) = (operation(&plan.target.operation), operation_lines(&plan.operation));
+    let extent = extent(&plan.operation);
+    session.perform(BRIEF, |ctx| project.undo(ctx, plan))?;
+    let (done, back) = match direction {
+        Direction::Undo => ("undid", "redo: exp undo --redo"),
+        Direction::Redo => ("did", "undo: exp undo"),
+    };
+    let again = if args.redo { " again" } else { "" };
+    session.note(&format!("{done} '{what}'{again}: {extent}"))?;
+    for line in lines.iter().take(10) {
+        session.note(&format!("  {line}"))?;
+    }
+    if lines.len() > 10 {
+        session.note(&format!("  and {} more", lines.len() - 10))?;
+    }
+    session.note(back)?;
+    Ok(ExitStatus::DONE)
+}
+
+fn log(session: &mut Session<'_, '_>, args: &LogArgs) -> Outcome {
+    let project = session.project()?;
+    let experiment = match &args.experiment {
+        Some(spec) => session.perform(BRIEF, |ctx| project.find_experiment(ctx, spec))?,
+        None => match project.latest_unfinished()? {
+            Some(experiment) => experiment,
+            None => {
+                session.note("No run failed: there is no log.")?;
+                return Ok(ExitStatus::FAILED);
+            }
+        },
+    };
+    let store = project.experiments();
+    let record = store.record(&experiment).map_err(Error::from)?;
+    let log = store.log(&experiment).map_err(Error::from)?;
+    tell(session, &experiment, record.as_ref())?;
+    match log {
+        Some(bytes) => {
+            session.io.out.write_all(&bytes).map_err(Failure::Output)?;
+            if !bytes.is_empty() && !bytes.ends_with(b"\n") {
+                session.say("")?;
+            }
+        }
+        None => session.note("No log is kept: that is done for runs that do not finish.")?,
+    }
+    Ok(ExitStatus::DONE)
+}
+
+fn tell(
+    session: &mut Session<'_, '_>,
+    experiment: &Experiment,
+    record: Option<&RunRecord>,
+) -> Result<(), Failure> {
+    let name = &experiment.name;
+    let Some(record) = record else { return session.note(&format!("{name} finished.")) };
+    let stage = record.stage.as_ref().map(|stage| format!(" in stage {stage}")).unwrap_or_default();
+    let cause = match (record.end, record.exit_code, record.signal) {
+        (_, Some(code), _) => format!("failed{stage} with exit status {code}"),
+        (RunEnd::Interrupted, ..) => format!("was interrupted{stage}"),
+        (RunEnd::Died, ..) => format!("died{stage}: its process vanished"),
+        (_, _, Some(signal)) => format!("failed{stage}, ended by signal {signal}"),
+        _ => format!("failed{stage}"),
+    };
+    let message = record.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+    let took =
+        record.took.map(|took| format!(" after {}", time::duration(took))).unwrap_or_default();
+    session.note(&format!("{name} {cause}{message}{took}"))?;
+    if !record.overrides.is_empty() {
+        session.note(&format!("  with {}", record.overrides.join(" ")))?;
+    }
+    if let Some(host) = &record.host {
+        session.note(&format!("  on {host}"))?;
+    }
+    Ok(())
+}
