@@ -201,7 +201,6 @@ fn parser(grammar: Grammar, command: &CommandSpec) -> clap::Command {
     let full = format!("{} {}", grammar.program(), name(grammar, command));
     let base = clap::Command::new(name(grammar, command))
         .bin_name(full)
-        .about(command.about)
         .disable_version_flag(true)
         .infer_long_args(true)
         .args_override_self(true)
@@ -212,12 +211,13 @@ fn parser(grammar: Grammar, command: &CommandSpec) -> clap::Command {
                 .help("Say only what was asked for")
                 .action(ArgAction::SetTrue),
         );
-    let base = if command.long.is_empty() { base } else { base.long_about(command.long) };
-    let parser = (command.augment)(base);
-    match grammar {
-        Grammar::Exp => exp::adapted(parser),
-        Grammar::Dvc => dvc::adapted(parser),
-    }
+    let base = match grammar {
+        Grammar::Exp => exp::adapted(base),
+        Grammar::Dvc => dvc::adapted(base),
+    };
+    // After the arguments, whose type has a description of its own.
+    let parser = (command.augment)(base).about(command.about);
+    if command.long.is_empty() { parser } else { parser.long_about(command.long) }
 }
 
 /// Parses the flags of a command into its arguments.

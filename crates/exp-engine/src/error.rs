@@ -124,7 +124,7 @@ pub enum Error {
         /// The file.
         file: String,
         /// Why not.
-        source: ApplyError,
+        source: Box<ApplyError>,
     },
     /// Stages cannot be run at all.
     #[error(transparent)]
@@ -246,8 +246,7 @@ impl Error {
     /// Returns what kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Data(DataError::Absent { .. } | DataError::UnknownTarget { .. }) => ErrorKind::NotFound,
-            Self::Data(DataError::NotAccepted { .. }) => ErrorKind::Conflict,
+            Self::Data(error) => error.kind(),
             Self::Sync(error) => error.kind(),
             Self::Stage(
                 StageError::Edit { source: exp_core::EditError::Exists { .. }, .. }
@@ -256,8 +255,7 @@ impl Error {
             Self::Stage(
                 StageError::Name { .. } | StageError::NoCommand { .. } | StageError::DepIsOut { .. },
             ) => ErrorKind::Usage,
-            Self::Data(_)
-            | Self::Name(_)
+            Self::Name(_)
             | Self::Apply { .. }
             | Self::Path(_)
             | Self::UnsupportedLocation { .. }

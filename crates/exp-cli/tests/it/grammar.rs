@@ -87,6 +87,7 @@ fn every_command_has_help_in_both_grammars() -> Outcome {
             {
                 let help = sandbox.run(&asked);
                 assert_eq!((help.code, help.err.as_str()), (0, ""), "{asked}");
+                assert!(!help.out.starts_with("Flags of"), "{asked}: {}", help.out);
                 assert!(
                     help.out.contains(&format!("Usage: {program} {words}")),
                     "{asked}: {}",
