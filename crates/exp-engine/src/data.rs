@@ -18,7 +18,7 @@ use exp_core::{
     PathError, Pipeline, Reach, RelPath, SelectError, Selection, StageId, Target, select,
 };
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::project::Project;
 use crate::view::View;
 
@@ -74,6 +74,17 @@ pub enum DataError {
         /// The stages.
         stages: Vec<StageId>,
     },
+}
+
+impl DataError {
+    /// Returns what kind of failure this is.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Absent { .. } | Self::UnknownTarget { .. } => ErrorKind::NotFound,
+            Self::NotAccepted { .. } => ErrorKind::Conflict,
+            _ => ErrorKind::Usage,
+        }
+    }
 }
 
 /// What of the project's data is meant.
@@ -144,14 +155,19 @@ pub(crate) fn pick(view: &View, scope: &DataScope) -> Result<Vec<Picked>, Error>
             if scope.with_deps {
                 let id = view.stages[found.stage].id.clone();
                 let target = target_of(&id);
-                picked.extend(stages(view, &target, Reach::Upstream, text)?.into_iter().flat_map(whole));
+                picked.extend(
+                    stages(view, &target, Reach::Upstream, text)?.into_iter().flat_map(whole),
+                );
             } else {
                 picked.push(found);
             }
             continue;
         }
         let target = match scope.cwd.join(text) {
-            Ok(dir) if scope.recursive && view.stages.iter().any(|one| one.id.file.starts_with(&dir)) => {
+            Ok(dir)
+                if scope.recursive
+                    && view.stages.iter().any(|one| one.id.file.starts_with(&dir)) =>
+            {
                 Target::Dir(dir)
             }
             _ => Target::parse(text, &scope.cwd)?,

@@ -70,10 +70,16 @@ pub enum SyncError {
     },
     /// A transfer of data failed as a whole.
     #[error(transparent)]
-    Transfer(#[from] TransferError),
+    Transfer(Box<TransferError>),
     /// Refs were not sent or received.
     #[error(transparent)]
     Transport(#[from] TransportError),
+}
+
+impl From<TransferError> for SyncError {
+    fn from(error: TransferError) -> Self {
+        Self::Transfer(Box::new(error))
+    }
 }
 
 impl SyncError {
@@ -81,12 +87,16 @@ impl SyncError {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::NoRemote { .. } | Self::UnsupportedRemote { .. } => ErrorKind::Config,
-            Self::MissingData { .. } | Self::NotOnRemote { .. } => ErrorKind::NotFound,
-            Self::Transport(TransportError::Missing { .. }) => ErrorKind::NotFound,
+            Self::MissingData { .. }
+            | Self::NotOnRemote { .. }
+            | Self::Transport(TransportError::Missing { .. }) => ErrorKind::NotFound,
             Self::Transport(TransportError::InvalidRemote { .. }) => ErrorKind::Usage,
-            Self::Transport(TransportError::Cancelled(_))
-            | Self::Transfer(TransferError::Cancelled(_)) => ErrorKind::Cancelled,
-            Self::Transfer(TransferError::Damaged { .. }) => ErrorKind::Corrupt,
+            Self::Transport(TransportError::Cancelled(_)) => ErrorKind::Cancelled,
+            Self::Transfer(error) => match &**error {
+                TransferError::Cancelled(_) => ErrorKind::Cancelled,
+                TransferError::Damaged { .. } => ErrorKind::Corrupt,
+                _ => ErrorKind::Environment,
+            },
             _ => ErrorKind::Environment,
         }
     }
@@ -192,7 +202,8 @@ impl Project {
             let scheme = config.scheme().to_owned();
             return Err(SyncError::UnsupportedRemote { name, scheme }.into());
         };
-        let modes = Modes { umask: self.options().umask, group_shared: self.config().cache_shared() };
+        let modes =
+            Modes { umask: self.options().umask, group_shared: self.config().cache_shared() };
         let remote = DirRemote::new(dir, modes);
         Ok(Some(OpenRemote { config, remote }))
     }
@@ -209,8 +220,11 @@ fn is_or_are(n: usize) -> &'static str {
 /// Names the first few.
 fn listed(missing: &[MissingObject]) -> String {
     const MAX: usize = 5;
-    let mut names: Vec<String> =
-        missing.iter().take(MAX).map(|one| format!("`{}` of {}", one.path, one.experiment)).collect();
+    let mut names: Vec<String> = missing
+        .iter()
+        .take(MAX)
+        .map(|one| format!("`{}` of {}", one.path, one.experiment))
+        .collect();
     if missing.len() > MAX {
         names.push(format!("{} more", missing.len() - MAX));
     }

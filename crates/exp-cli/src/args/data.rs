@@ -26,6 +26,7 @@ pub(crate) struct DvcAddArgs {
 
 /// Flags of `data checkout`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub(crate) struct CheckoutArgs {
     /// Say only how many files changed
     #[arg(long)]
@@ -48,6 +49,7 @@ pub(crate) struct CheckoutArgs {
 
 /// Flags of `data commit`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub(crate) struct CommitArgs {
     /// Record changed stages without asking
     #[arg(short, long)]

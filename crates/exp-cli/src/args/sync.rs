@@ -35,6 +35,7 @@ pub(crate) struct HowArgs {
 
 /// Flags of `push`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub(crate) struct PushArgs {
     #[command(flatten)]
     pub(crate) which: WhichArgs,
@@ -52,7 +53,7 @@ pub(crate) struct PushArgs {
     /// Prove that a fresh clone can apply the experiments, and send nothing
     #[arg(long)]
     pub(crate) check: bool,
-    /// The Git remote: name, path or URL; exp.git_remote or origin when none is given
+    /// The Git remote: name, path or URL; `exp.git_remote` or origin when none is given
     #[arg(short, long, value_name = "git_remote")]
     pub(crate) git_remote: Option<String>,
     /// Experiments (name, unique prefix, commit, last, best), after a Git remote if that is not the default one
@@ -73,7 +74,7 @@ pub(crate) struct PullArgs {
     /// Pull results only
     #[arg(long, alias = "no-cache")]
     pub(crate) no_data: bool,
-    /// The Git remote: name, path or URL; exp.git_remote or origin when none is given
+    /// The Git remote: name, path or URL; `exp.git_remote` or origin when none is given
     #[arg(short, long, value_name = "git_remote")]
     pub(crate) git_remote: Option<String>,
     /// Experiments by name, after a Git remote if that is not the default one; all of HEAD when none is given

@@ -7,8 +7,8 @@ use std::io::{BufRead as _, Write as _};
 use exp_engine::cache::Relink;
 use exp_engine::core::{Recorded, RelPath};
 use exp_engine::{
-    AddReport, AddRequest, CheckoutReport, CommitStep, DataScope, DataStatusRequest, Error, Granularity, OutChange,
-    OutEffect, Project, UnsavedData,
+    AddReport, AddRequest, CheckoutReport, CommitStep, DataError, DataScope, DataStatusRequest,
+    Error, Granularity, OutChange, OutEffect, Project, UnsavedData,
 };
 
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
@@ -96,7 +96,10 @@ fn add(session: &mut Session<'_, '_>, args: &AddArgs) -> Outcome {
         changed.map(|one| one.file.clone()).chain(report.ignore_files).collect();
     files.dedup();
     if !files.is_empty() {
-        session.note(&format!("commit it: git add {}   undo: exp undo", words::quoted(&files, &cwd)))?;
+        session.note(&format!(
+            "commit it: git add {}   undo: exp undo",
+            words::quoted(&files, &cwd)
+        ))?;
     }
     Ok(ExitStatus::DONE)
 }
@@ -138,9 +141,10 @@ fn checkout(session: &mut Session<'_, '_>, args: &CheckoutArgs) -> Outcome {
     });
     let report = match result {
         Ok(report) => report,
-        Err(error @ Error::Data(_)) if session.is_dvc() => {
-            let failure = words::worded(session, &project, error);
-            return Err(words::did_you_mean_git(failure, &args.targets));
+        Err(Error::Data(DataError::UnknownTarget { text, source })) if session.is_dvc() => {
+            let target = text.clone();
+            let error = DataError::UnknownTarget { text, source }.into();
+            return Err(words::did_you_mean_git(words::worded(session, &project, error), &target));
         }
         Err(error) => return Err(words::worded(session, &project, error)),
     };
@@ -161,7 +165,10 @@ fn checkout(session: &mut Session<'_, '_>, args: &CheckoutArgs) -> Outcome {
     for path in &report.unrecorded {
         let text = if session.is_dvc() {
             let full = path.under(project.root());
-            format!("WARNING: No file hash info found for '{}'. It won't be created.", full.display())
+            format!(
+                "WARNING: No file hash info found for '{}'. It won't be created.",
+                full.display()
+            )
         } else {
             format!(" ! `{}` was never recorded", path.relative_to(&cwd))
         };
@@ -169,7 +176,8 @@ fn checkout(session: &mut Session<'_, '_>, args: &CheckoutArgs) -> Outcome {
     }
     let mut missing = report.missing;
     if session.is_dvc() {
-        missing.extend(report.unrecorded);
+        let is_absent = |path: &RelPath| path.under(project.root()).symlink_metadata().is_err();
+        missing.extend(report.unrecorded.into_iter().filter(is_absent));
     }
     if missing.is_empty() || args.allow_missing {
         return Ok(ExitStatus::DONE);

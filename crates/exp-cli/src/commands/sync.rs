@@ -7,8 +7,8 @@ use std::path::Path;
 use exp_engine::core::RelPath;
 use exp_engine::refs::{Experiment, OnDiverged};
 use exp_engine::{
-    DataSync, DataSyncOptions, DataTransfer, Error, Project, PullReport, PullRequest, PushCheck, PushReport,
-    PushRequest, RemoteSelection,
+    DataSync, DataSyncOptions, DataTransfer, Error, Project, PullReport, PullRequest, PushCheck,
+    PushReport, PushRequest, RemoteSelection,
 };
 
 use super::data::words::listed;
@@ -70,9 +70,14 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 
 fn push(session: &mut Session<'_, '_>, args: &PushArgs) -> Outcome {
     let project = session.project()?;
-    let (git_remote, words) = remote_and_words(session, &project, (args.git_remote.as_deref(), &args.experiments));
+    let (git_remote, words) =
+        remote_and_words(session, &project, (args.git_remote.as_deref(), &args.experiments));
     let experiments = if words.is_empty() {
-        if !args.all && !args.which.all_commits && args.which.rev.is_none() && args.which.num.is_none() {
+        if !args.all
+            && !args.which.all_commits
+            && args.which.rev.is_none()
+            && args.which.num.is_none()
+        {
             return Err(Failure::text_usage(
                 "no experiment is named\nhint: name experiments (`exp push last`), or give --all for all of HEAD",
             ));
@@ -110,11 +115,16 @@ fn tell_push(session: &mut Session<'_, '_>, git_remote: &str, report: &PushRepor
     let sent = report.pushed.iter().chain(&report.up_to_date);
     let names: Vec<String> = sent.map(|one| format!("`exp apply {}`", one.name)).collect();
     if !names.is_empty() && report.is_complete() {
-        session.note(&format!(" {} a fresh clone can {}", symbol(session, true), listed(&names)))?;
+        session.note(&format!(
+            " {} a fresh clone can {}",
+            symbol(session, true),
+            listed(&names)
+        ))?;
     } else if !names.is_empty() {
         let n = report.n_left.max(report.missing.len());
         let outputs = if n == 1 { "1 output was" } else { &format!("{n} outputs were") };
-        session.note(&format!(" ! incomplete: {outputs} not sent; nobody else can apply this yet"))?;
+        session
+            .note(&format!(" ! incomplete: {outputs} not sent; nobody else can apply this yet"))?;
     }
     if report.diverged.is_empty() {
         return Ok(ExitStatus::DONE);
@@ -154,7 +164,9 @@ fn check_lines(found: &PushCheck, git_remote: &str) -> Vec<String> {
     let mut lines = Vec::new();
     lines.push(match found.remote_commit {
         Some(commit) if commit == found.experiment.commit => format!("git   {git_remote} has it"),
-        Some(commit) => format!("git   {git_remote} has another commit of that name, {}", commit.short(7)),
+        Some(commit) => {
+            format!("git   {git_remote} has another commit of that name, {}", commit.short(7))
+        }
         None => format!("git   {git_remote} does not have it"),
     });
     let baseline = found.experiment.baseline.short(7);
@@ -167,13 +179,15 @@ fn check_lines(found: &PushCheck, git_remote: &str) -> Vec<String> {
     lines.push(format!("data  {} found, {} missing", objects(found.n_found), found.missing.len()));
     lines.extend(found.missing.iter().map(|one| format!("data  missing: {}", one.path)));
     let kept = found.kept_here.iter();
-    lines.extend(kept.map(|path: &RelPath| format!("data  kept from remotes by its stage: {path}")));
+    lines
+        .extend(kept.map(|path: &RelPath| format!("data  kept from remotes by its stage: {path}")));
     lines
 }
 
 fn pull(session: &mut Session<'_, '_>, args: &PullArgs) -> Outcome {
     let project = session.project()?;
-    let (git_remote, words) = remote_and_words(session, &project, (args.git_remote.as_deref(), &args.experiments));
+    let (git_remote, words) =
+        remote_and_words(session, &project, (args.git_remote.as_deref(), &args.experiments));
     let which = selection(&project, &args.which, words)?;
     let data = if args.no_data { DataSync::Leave } else { DataSync::Move(options(&args.how)) };
     let on_diverged = diverged(args.force);
@@ -199,8 +213,11 @@ fn tell_pull(session: &mut Session<'_, '_>, git_remote: &str, report: &PullRepor
     }
     let mut status = ExitStatus::DONE;
     if !report.missing.is_empty() {
-        let mut paths: Vec<String> =
-            report.missing.iter().map(|one| format!("`{}` of {}", one.path, one.experiment)).collect();
+        let mut paths: Vec<String> = report
+            .missing
+            .iter()
+            .map(|one| format!("`{}` of {}", one.path, one.experiment))
+            .collect();
         paths.dedup();
         session.warn(&format!(
             "error: data that nobody pushed: {}\nhint: who has it runs `exp push --check {}` and `exp push {}`",
@@ -214,15 +231,22 @@ fn tell_pull(session: &mut Session<'_, '_>, git_remote: &str, report: &PullRepor
         return Ok(status);
     }
     for one in &report.diverged {
-        session.warn(&format!("error: `{}` is another commit here than on `{git_remote}`", one.name))?;
+        session.warn(&format!(
+            "error: `{}` is another commit here than on `{git_remote}`",
+            one.name
+        ))?;
     }
-    session.warn("hint: `exp rename` yours, or give --force to replace it; `exp undo` brings it back")?;
+    session.warn(
+        "hint: `exp rename` yours, or give --force to replace it; `exp undo` brings it back",
+    )?;
     Ok(ExitStatus::CONFLICT)
 }
 
 fn data_line(one: &DataTransfer, verb: &str) -> String {
-    let objects = if one.moved == 1 { "1 object".to_owned() } else { format!("{} objects", one.moved) };
-    let runs = if one.n_runs > 0 { format!("; {} recorded runs", one.n_runs) } else { String::new() };
+    let objects =
+        if one.moved == 1 { "1 object".to_owned() } else { format!("{} objects", one.moved) };
+    let runs =
+        if one.n_runs > 0 { format!("; {} recorded runs", one.n_runs) } else { String::new() };
     format!(
         " data  {} ({})  {objects}, {} {verb}; {} already there{runs}",
         one.remote,
@@ -294,14 +318,19 @@ fn of_baselines(project: &Project, which: &WhichArgs) -> Result<Vec<Experiment>,
     })
 }
 
-fn selection(project: &Project, which: &WhichArgs, words: &[String]) -> Result<RemoteSelection, Failure> {
+fn selection(
+    project: &Project,
+    which: &WhichArgs,
+    words: &[String],
+) -> Result<RemoteSelection, Failure> {
     if !words.is_empty() {
         return Ok(RemoteSelection::Names(words.to_vec()));
     }
     if which.all_commits {
         return Ok(RemoteSelection::All);
     }
-    let commit = project.git().resolve(which.rev.as_deref().unwrap_or("HEAD")).map_err(Error::from)?;
+    let commit =
+        project.git().resolve(which.rev.as_deref().unwrap_or("HEAD")).map_err(Error::from)?;
     let limit = match which.num {
         None => 1,
         Some(n) if n < 0 => usize::MAX,

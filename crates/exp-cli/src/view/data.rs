@@ -47,7 +47,10 @@ fn changes_json(changes: &DataChanges) -> Value {
     list("deleted", &changes.deleted);
     if !changes.renamed.is_empty() {
         let pairs = changes.renamed.iter().map(|(old, new)| {
-            super::json::object([("old", Value::from(old.as_str())), ("new", Value::from(new.as_str()))])
+            super::json::object([
+                ("old", Value::from(old.as_str())),
+                ("new", Value::from(new.as_str())),
+            ])
         });
         table.insert("renamed".to_owned(), Value::List(pairs.collect()));
     }
@@ -58,7 +61,9 @@ fn changes_json(changes: &DataChanges) -> Value {
 pub(crate) fn status_text(status: &DataStatus, unchanged: bool, grammar: Grammar) -> String {
     let (add, commit, checkout, fetch) = match grammar {
         Grammar::Dvc => ("dvc add", "dvc commit", "dvc checkout", "dvc fetch <file>..."),
-        Grammar::Exp => ("exp data add", "exp data commit", "exp data checkout", "exp pull <experiment>..."),
+        Grammar::Exp => {
+            ("exp data add", "exp data commit", "exp data checkout", "exp pull <experiment>...")
+        }
     };
     let mut groups: Vec<String> = Vec::new();
     let mut group = |title: &str, hints: &[String], lines: Vec<String>| {
@@ -74,7 +79,11 @@ pub(crate) fn status_text(status: &DataStatus, unchanged: bool, grammar: Grammar
         }
         groups.push(text);
     };
-    group("Not in cache", &[format!("use \"{fetch}\" to download files")], status.not_in_cache.clone());
+    group(
+        "Not in cache",
+        &[format!("use \"{fetch}\" to download files")],
+        status.not_in_cache.clone(),
+    );
     group(
         "DVC committed changes",
         &["git commit the corresponding dvc files to update the repo".to_owned()],

@@ -56,7 +56,11 @@ fn dvcs_add_speaks_and_refuses_as_dvc() -> Outcome {
          \"stop tracking d/x\" \n",
     );
     let ran = sandbox.run("dvc add /etc/hostname");
-    assert!(ran.err.starts_with("ERROR: Cached output(s) outside of DVC project: /etc/hostname."), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("ERROR: Cached output(s) outside of DVC project: /etc/hostname."),
+        "{}",
+        ran.err
+    );
     fs::write(sandbox.root().join(".dvcignore"), "*.log\n")?;
     fs::write(sandbox.root().join("x.log"), "")?;
     let ran = sandbox.run("dvc add x.log");
@@ -81,7 +85,12 @@ fn a_checkout_lists_outputs_and_refuses_to_lose_work() -> Outcome {
     sandbox.check("dvc checkout", 255, "", &text);
     let ours = sandbox.run("exp data checkout");
     assert_eq!((ours.code, ours.out.as_str()), (5, ""), "{}", ours.err);
-    sandbox.check("exp data checkout --force", 0, "M       a\n", "1 file modified   undo: exp undo\n");
+    sandbox.check(
+        "exp data checkout --force",
+        0,
+        "M       a\n",
+        "1 file modified   undo: exp undo\n",
+    );
     assert_eq!(sandbox.read("a")?, "hi\n");
     fs::remove_file(sandbox.root().join("a"))?;
     sandbox.check("dvc checkout --summary", 0, "1 file added\n", "");
@@ -160,7 +169,10 @@ fn a_changed_stage_is_recorded_only_when_that_is_said() -> Outcome {
     );
     sandbox.check("exp data commit", 0, "", "recorded `a.dvc`\nundo: exp undo\n");
     assert!(sandbox.read("a.dvc")?.contains("size: 6\n"));
-    fs::write(sandbox.root().join("dvc.yaml"), "stages:\n  s:\n    cmd: cp a b\n    deps: [a]\n    outs: [b]\n")?;
+    fs::write(
+        sandbox.root().join("dvc.yaml"),
+        "stages:\n  s:\n    cmd: cp a b\n    deps: [a]\n    outs: [b]\n",
+    )?;
     fs::write(sandbox.root().join("b"), "other\n")?;
     let ours = sandbox.run("exp data commit s");
     assert_eq!(ours.code, 5, "{}", ours.err);

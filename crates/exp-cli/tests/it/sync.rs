@@ -37,7 +37,11 @@ fn a_push_without_a_data_remote_is_refused_with_both_ways_out() -> Outcome {
     let sandbox = shared()?;
     let ran = sandbox.run("exp push e1");
     assert_eq!((ran.code, ran.out.as_str()), (3, ""));
-    assert!(ran.err.contains("1 output is only in this store, and no data remote is set\n"), "{}", ran.err);
+    assert!(
+        ran.err.contains("1 output is only in this store, and no data remote is set\n"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("hint: run `exp remote add -d"), "{}", ran.err);
     assert!(ran.err.contains("`--no-data`"), "{}", ran.err);
     assert_eq!(sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?, "");
@@ -58,10 +62,18 @@ fn a_push_sends_data_and_ref_and_a_check_proves_it() -> Outcome {
     let ran = sandbox.run("exp push origin e1");
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.err.contains("remote `store` is configured here only"), "{}", ran.err);
-    assert!(ran.err.contains("1 object, 3 B sent; 0 already there\n git   origin  e1  sent\n"), "{}", ran.err);
+    assert!(
+        ran.err.contains("1 object, 3 B sent; 0 already there\n git   origin  e1  sent\n"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.ends_with(" ✓ a fresh clone can `exp apply e1`\n"), "{}", ran.err);
     let ran = sandbox.run("exp push --check last");
-    assert!(ran.out.starts_with("✓ e1: a fresh clone can apply it\n  git   origin has it\n"), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("✓ e1: a fresh clone can apply it\n  git   origin has it\n"),
+        "{}",
+        ran.out
+    );
     assert_eq!(sandbox.run("exp push").code, 2, "a name is asked for");
     assert!(sandbox.run("exp push --all").err.contains("e1  was there"));
     sandbox.git(&["clone", "-q", "-b", "main", "../origin.git", "../clone"])?;
@@ -79,7 +91,12 @@ fn a_push_sends_data_and_ref_and_a_check_proves_it() -> Outcome {
 fn dvcs_words_and_exit_codes() -> Outcome {
     let sandbox = shared()?;
     add_store(&sandbox)?;
-    sandbox.check("dvc exp push origin nope", 255, "", "ERROR: 'nope' is not a valid experiment name\n");
+    sandbox.check(
+        "dvc exp push origin nope",
+        255,
+        "",
+        "ERROR: 'nope' is not a valid experiment name\n",
+    );
     let ran = sandbox.run("dvc exp push origin e1");
     assert_eq!(
         (ran.code, ran.out.as_str()),
@@ -88,16 +105,31 @@ fn dvcs_words_and_exit_codes() -> Outcome {
         ran.err
     );
     let ran = sandbox.run("dvc exp push origin --no-cache");
-    assert!(ran.out.starts_with("Experiment e1 is up to date on Git remote 'origin'.\nTo push cached"), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("Experiment e1 is up to date on Git remote 'origin'.\nTo push cached"),
+        "{}",
+        ran.out
+    );
     sandbox.check("dvc exp pull origin e1", 0, "No experiments to pull.\n", "");
-    sandbox.check("dvc exp pull origin nope", 255, "", "ERROR: 'nope' is not a valid experiment name\n");
-    sandbox.check("dvc exp pull nope e1", 255, "", "ERROR: 'nope' is not a valid Git remote or URL\n");
+    sandbox.check(
+        "dvc exp pull origin nope",
+        255,
+        "",
+        "ERROR: 'nope' is not a valid experiment name\n",
+    );
+    sandbox.check(
+        "dvc exp pull nope e1",
+        255,
+        "",
+        "ERROR: 'nope' is not a valid Git remote or URL\n",
+    );
     let ran = sandbox.run("dvc exp push origin e1 -r nope");
     assert_eq!(
         (ran.code, ran.err.as_str()),
         (255, "ERROR: failed to push cache: config file error: remote 'nope' doesn't exist\n")
     );
-    let name = sandbox.git(&["for-each-ref", "--format=%(refname)", "refs/exps"])?.trim().to_owned();
+    let name =
+        sandbox.git(&["for-each-ref", "--format=%(refname)", "refs/exps"])?.trim().to_owned();
     let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"])?.trim().to_owned();
     let other = sandbox.git(&["commit-tree", &tree, "-p", "HEAD", "-m", "other"])?;
     sandbox.git(&["update-ref", &name, other.trim()])?;
@@ -117,6 +149,11 @@ fn dvcs_words_and_exit_codes() -> Outcome {
     );
     let ours = sandbox.run("exp pull e1");
     assert_eq!(ours.code, 5, "{}", ours.err);
-    sandbox.check("dvc exp pull origin e1 -f", 0, "Pulled experiment '['e1']' from Git remote 'origin'.\n", "");
+    sandbox.check(
+        "dvc exp pull origin e1 -f",
+        0,
+        "Pulled experiment '['e1']' from Git remote 'origin'.\n",
+        "",
+    );
     Ok(())
 }

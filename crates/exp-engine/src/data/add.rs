@@ -80,19 +80,24 @@ impl Project {
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
         let candidates = self.look_at(&view, &request.targets)?;
         let subject: Vec<&str> = candidates.iter().map(|one| one.path.as_str()).collect();
-        let mut changes = Changes::begin(self, OperationKind::Data, &format!("add {}", subject.join(" ")));
+        let mut changes =
+            Changes::begin(self, OperationKind::Data, &format!("add {}", subject.join(" ")));
         let mut added = Vec::with_capacity(candidates.len());
         for candidate in &candidates {
             match self.add_one(ctx, &mut changes, (candidate, request)) {
                 Ok(one) => added.push(one),
                 Err(error) => {
-                    recover::roll_back(self, ctx, &changes.journal_path().to_path_buf())?;
+                    recover::roll_back(self, ctx, changes.journal_path())?;
                     return Err(error);
                 }
             }
         }
-        let mut ignore_files: Vec<RelPath> =
-            changes.touched().iter().filter(|path| path.file_name() == Some(".gitignore")).cloned().collect();
+        let mut ignore_files: Vec<RelPath> = changes
+            .touched()
+            .iter()
+            .filter(|path| path.file_name() == Some(".gitignore"))
+            .cloned()
+            .collect();
         ignore_files.sort();
         changes.finish(ctx)?;
         Ok(AddReport { added, ignore_files })
@@ -108,7 +113,8 @@ impl Project {
                 continue;
             }
             let full = path.under(self.root());
-            if path.as_str().ends_with(".dvc") || path.file_name() == Some("dvc.yaml") {
+            let is_dvc_file = full.extension().is_some_and(|extension| extension == "dvc");
+            if is_dvc_file || path.file_name() == Some("dvc.yaml") {
                 return Err(DataError::DvcFile { path }.into());
             }
             if path.is_root() {
@@ -127,17 +133,14 @@ impl Project {
             if let Some(stage) = super::pipeline_stage_at(view, &path) {
                 return Err(DataError::PipelineOutput { stage: stage.clone(), path }.into());
             }
-            let candidate = match super::find_out(view, &path) {
-                Some(found) => {
-                    let stage = view.stages[found.stage].clone();
-                    let before = view.recorded(&stage.id).cloned();
-                    Candidate { path, stage, out: found.out, before }
-                }
-                None => {
-                    let stage = new_stage(&path)?;
-                    new.push(stage.clone());
-                    Candidate { path, stage, out: 0, before: None }
-                }
+            let candidate = if let Some(found) = super::find_out(view, &path) {
+                let stage = view.stages[found.stage].clone();
+                let before = view.recorded(&stage.id).cloned();
+                Candidate { path, stage, out: found.out, before }
+            } else {
+                let stage = new_stage(&path)?;
+                new.push(stage.clone());
+                Candidate { path, stage, out: 0, before: None }
             };
             candidates.push(candidate);
         }
@@ -157,7 +160,8 @@ impl Project {
         let Candidate { path, stage, out, before } = candidate;
         let out = &stage.outs[*out];
         let whole = out.location.workspace().unwrap_or(path);
-        let old = before.as_ref().and_then(|lock| lock.out(&out.path)).and_then(|entry| entry.artifact);
+        let old =
+            before.as_ref().and_then(|lock| lock.out(&out.path)).and_then(|entry| entry.artifact);
         let artifact = match (path.strip_prefix(whole), old) {
             (Some(below), Some(old)) if !below.is_empty() && old.id.is_tree() => {
                 self.take_part(ctx, (&old, whole, path), request)?

@@ -142,16 +142,19 @@ impl Project {
                 Some(below) => path.join(below.as_str())?,
                 None => path.clone(),
             };
-            let Some(one) = self.plan_at(ctx, (path, &at), &artifact)? else {
-                plan.missing.push(path.clone());
-                plan.missing_objects.push(artifact.id);
+            let one = self.plan_at(ctx, (path, &at), &artifact)?;
+            let lacks = match &one {
+                Some(one) => one.missing().to_vec(),
+                None => vec![artifact.id],
+            };
+            let Some(one) = one.filter(|_| lacks.is_empty()) else {
+                // What is there already need not be in the store.
+                if !self.is_as_recorded(ctx, path, &artifact)? {
+                    plan.missing.push(path.clone());
+                    plan.missing_objects.extend(lacks);
+                }
                 continue;
             };
-            if !one.missing().is_empty() {
-                plan.missing.push(path.clone());
-                plan.missing_objects.extend(one.missing());
-                continue;
-            }
             let is_new = path.under(self.root()).symlink_metadata().is_err();
             plan.outs.push(OutPlan {
                 path: path.clone(),
@@ -164,6 +167,19 @@ impl Project {
         plan.missing.sort();
         plan.missing.dedup();
         Ok(plan)
+    }
+
+    /// Returns whether an output has the content that is recorded of it.
+    fn is_as_recorded(
+        &self,
+        ctx: &Ctx<'_>,
+        path: &RelPath,
+        artifact: &Artifact,
+    ) -> Result<bool, Error> {
+        let filter = IgnoreBelow::new(self, path);
+        let (algorithm, full) = (artifact.id.digest.algorithm(), path.under(self.root()));
+        let found = self.cache().digest_as(ctx, algorithm, &full, &filter)?;
+        Ok(found.is_some_and(|found| found.same_content(artifact)))
     }
 
     /// Plans the checkout of an output or a part of it; `None` when its manifest is needed and not there.

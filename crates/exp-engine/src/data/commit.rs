@@ -68,9 +68,13 @@ impl Project {
         for position in positions {
             let stage = &view.stages[position];
             let mut reasons = changes(ctx, stage, view.recorded(&stage.id), &look)?;
-            // That the store lacks something is what recording repairs; that it always runs is no change.
-            reasons.retain(|reason| {
-                !matches!(reason, Reason::AlwaysChanged | Reason::Out { change: Change::NotInCache, .. })
+            // That the store lacks what is there is what recording repairs; that it always runs is no change.
+            reasons.retain(|reason| match reason {
+                Reason::AlwaysChanged => false,
+                Reason::Out { change: Change::NotInCache, was, now, .. } => {
+                    !matches!((was, now), (Some(was), Some(now)) if was.same_content(now))
+                }
+                _ => true,
             });
             let is_data_source = stage.is_data_source();
             steps.push((position, CommitStep { stage: stage.id.clone(), is_data_source, reasons }));
@@ -86,6 +90,7 @@ impl Project {
     ///
     /// [`DataError::NotAccepted`] when one may not, and when an output or a dependency is missing; nothing was
     /// recorded then.
+    #[expect(clippy::needless_pass_by_value, reason = "a plan is used once")]
     pub fn commit_data(
         &self,
         ctx: &Ctx<'_>,
@@ -111,7 +116,7 @@ impl Project {
                 Ok(Recorded::Unchanged) => {}
                 Ok(recorded) => report.recorded.push((step.stage.clone(), recorded)),
                 Err(error) => {
-                    recover::roll_back(self, ctx, &journal.journal_path().to_path_buf())?;
+                    recover::roll_back(self, ctx, journal.journal_path())?;
                     return Err(error);
                 }
             }

@@ -100,21 +100,27 @@ impl Project {
     ///
     /// When a pipeline file of the workspace cannot be read, or the data cannot. A file of `HEAD` that is broken
     /// counts as not there.
-    pub fn data_status(&self, ctx: &Ctx<'_>, request: &DataStatusRequest) -> Result<DataStatus, Error> {
+    pub fn data_status(
+        &self,
+        ctx: &Ctx<'_>,
+        request: &DataStatusRequest,
+    ) -> Result<DataStatus, Error> {
         let is_wanted = |path: &RelPath| {
             request.paths.is_empty()
                 || request.paths.iter().any(|one| path.starts_with(one) || one.starts_with(path))
         };
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
         let (head, is_unborn) = self.recorded_in_head()?;
-        let mut old = self.state_of(&head, request.granularity)?;
-        let mut recorded = self.state_of(&view, request.granularity)?;
+        let mut old = self.state_of(&head, request.granularity);
+        let mut recorded = self.state_of(&view, request.granularity);
         old.retain(|path, _| is_wanted(path));
         recorded.retain(|path, _| is_wanted(path));
         let mut status = DataStatus { is_unborn, ..DataStatus::default() };
         let mut present = State::new();
         for path in outs(&view).into_keys().filter(is_wanted) {
-            if let Some(seen) = self.look_at_data(ctx, &path, recorded.get(&path), request.granularity)? {
+            if let Some(seen) =
+                self.look_at_data(ctx, &path, recorded.get(&path), request.granularity)?
+            {
                 present.insert(path, seen);
             }
         }
@@ -163,7 +169,7 @@ impl Project {
         Ok((View::load(&source, self.root(), Broken::Note)?, false))
     }
 
-    fn state_of(&self, view: &View, granularity: Granularity) -> Result<State, Error> {
+    fn state_of(&self, view: &View, granularity: Granularity) -> State {
         let mut state = State::new();
         for (path, artifact) in outs(view) {
             let Some(artifact) = artifact else { continue };
@@ -172,7 +178,7 @@ impl Project {
             let tree = if wants_tree { self.cache().read_tree(&artifact.id).ok() } else { None };
             state.insert(path, Seen { artifact, tree });
         }
-        Ok(state)
+        state
     }
 
     fn look_at_data(
@@ -199,7 +205,8 @@ fn outs(view: &View) -> BTreeMap<RelPath, Option<Artifact>> {
         let lock = view.recorded(&stage.id);
         for out in stage.outs.iter().filter(|out| out.cache) {
             if let Some(path) = out.location.workspace() {
-                let artifact = lock.and_then(|lock| lock.out(&out.path)).and_then(|entry| entry.artifact);
+                let artifact =
+                    lock.and_then(|lock| lock.out(&out.path)).and_then(|entry| entry.artifact);
                 outs.insert(path.clone(), artifact);
             }
         }
@@ -213,10 +220,9 @@ fn shown(path: &RelPath, artifact: &Artifact) -> String {
 }
 
 fn members(path: &RelPath, seen: &Seen) -> Vec<(String, ObjectId)> {
-    let entries = seen.tree.iter().flat_map(|tree| tree.entries());
-    let named = entries.map(|entry| {
-        (format!("{}/{}", path.as_str(), entry.path), ObjectId::file(entry.digest))
-    });
+    let entries = seen.tree.iter().flat_map(Tree::entries);
+    let named = entries
+        .map(|entry| (format!("{}/{}", path.as_str(), entry.path), ObjectId::file(entry.digest)));
     named.collect()
 }
 

@@ -83,7 +83,8 @@ impl Needs {
 
     /// Returns how many distinct outputs there are, and their size.
     pub(super) fn extent(&self) -> (usize, u64) {
-        let sizes: BTreeMap<ObjectId, u64> = self.all.iter().map(|need| (need.id, need.size)).collect();
+        let sizes: BTreeMap<ObjectId, u64> =
+            self.all.iter().map(|need| (need.id, need.size)).collect();
         (sizes.len(), sizes.values().sum())
     }
 
@@ -134,7 +135,9 @@ impl Needs {
             let path = project.root().join(".dvc/config");
             let files = ConfigFiles { project: Some(path), ..ConfigFiles::default() };
             let config = files.load_with_project(Some(bytes));
-            config.is_ok_and(|config| config.remote(name).is_ok_and(|one| one.url == remote.config.url))
+            config.is_ok_and(|config| {
+                config.remote(name).is_ok_and(|one| one.url == remote.config.url)
+            })
         };
         if !self.configs.iter().all(|(_, config)| carries(config)) {
             ctx.warn(&Warning::RemoteNotCommitted { remote: name.clone() });

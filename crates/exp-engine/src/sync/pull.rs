@@ -60,7 +60,11 @@ impl Project {
     /// # Errors
     ///
     /// When the remote cannot be asked.
-    pub fn remote_experiments(&self, ctx: &Ctx<'_>, git_remote: &str) -> Result<Vec<Experiment>, Error> {
+    pub fn remote_experiments(
+        &self,
+        ctx: &Ctx<'_>,
+        git_remote: &str,
+    ) -> Result<Vec<Experiment>, Error> {
         Ok(list_all(ctx, &GitCli::new(self.git().clone()), git_remote)?)
     }
 
@@ -137,8 +141,12 @@ impl Project {
             let Some(remote) = remote else {
                 let mut absent = Vec::new();
                 for need in needs.all.iter().filter(|need| ids.contains(&need.id)) {
-                    let artifact =
-                        exp_core::Artifact { id: need.id, size: None, n_files: None, is_exec: false };
+                    let artifact = exp_core::Artifact {
+                        id: need.id,
+                        size: None,
+                        n_files: None,
+                        is_exec: false,
+                    };
                     if !self.cache().has_all(&artifact)? {
                         absent.push(need.id);
                     }
@@ -146,10 +154,12 @@ impl Project {
                 report.missing.extend(needs.name(self, &absent));
                 continue;
             };
-            let plan = plan_pull(ctx, self.cache(), &remote.remote, &ids).map_err(SyncError::from)?;
+            let plan =
+                plan_pull(ctx, self.cache(), &remote.remote, &ids).map_err(SyncError::from)?;
             let mut moved = remote.transfer();
             let jobs = remote.jobs(options.jobs);
-            let mut stats = pull(ctx, self.cache(), &remote.remote, plan, jobs).map_err(SyncError::from)?;
+            let mut stats =
+                pull(ctx, self.cache(), &remote.remote, plan, jobs).map_err(SyncError::from)?;
             moved.add(&stats);
             report.missing.extend(needs.name(self, &stats.missing));
             if !stats.failed.is_empty() {
@@ -178,9 +188,8 @@ fn choose(there: &[Experiment], request: &PullRequest) -> Result<Vec<Experiment>
         RemoteSelection::Names(names) => {
             let mut chosen = Vec::new();
             for name in names {
-                let matches = |one: &&Experiment| {
-                    one.name.as_str() == name || one.ref_name.as_str() == name
-                };
+                let matches =
+                    |one: &&Experiment| one.name.as_str() == name || one.ref_name.as_str() == name;
                 let before = chosen.len();
                 chosen.extend(there.iter().filter(matches).cloned());
                 if chosen.len() == before {

@@ -64,7 +64,10 @@ impl Project {
         for experiment in &request.experiments {
             let found = there.iter().find(|other| other.ref_name == experiment.ref_name);
             match found {
-                Some(found) if found.commit != experiment.commit && request.on_diverged == OnDiverged::Keep => {
+                Some(found)
+                    if found.commit != experiment.commit
+                        && request.on_diverged == OnDiverged::Keep =>
+                {
                     report.diverged.push(experiment.clone());
                 }
                 _ => send.push(experiment.clone()),
@@ -79,7 +82,9 @@ impl Project {
         if names.is_empty() {
             return Ok(report);
         }
-        let refs = cli.push(ctx, &request.git_remote, &names, request.on_diverged).map_err(SyncError::from)?;
+        let refs = cli
+            .push(ctx, &request.git_remote, &names, request.on_diverged)
+            .map_err(SyncError::from)?;
         let in_list = |list: &[RefName], one: &Experiment| list.contains(&one.ref_name);
         for experiment in send {
             if in_list(&refs.up_to_date, &experiment) {
@@ -121,19 +126,23 @@ impl Project {
                 return Err(SyncError::NoRemote { n_outputs, bytes }.into());
             };
             needs.warn_uncommitted(self, ctx, &remote);
-            let plan = plan_push(ctx, self.cache(), &remote.remote, &ids).map_err(SyncError::from)?;
+            let plan =
+                plan_push(ctx, self.cache(), &remote.remote, &ids).map_err(SyncError::from)?;
             missing.extend(plan.missing().iter().copied());
             plans.push((remote, plan));
         }
         let missing: Vec<_> = missing.into_iter().collect();
         report.missing = needs.name(self, &missing);
         if !report.missing.is_empty() && !options.allow_missing {
-            return Err(SyncError::MissingData { missing: std::mem::take(&mut report.missing) }.into());
+            return Err(
+                SyncError::MissingData { missing: std::mem::take(&mut report.missing) }.into()
+            );
         }
         for (remote, plan) in plans {
             let mut moved = remote.transfer();
             let jobs = remote.jobs(options.jobs);
-            let mut stats = push(ctx, self.cache(), &remote.remote, plan, jobs).map_err(SyncError::from)?;
+            let mut stats =
+                push(ctx, self.cache(), &remote.remote, plan, jobs).map_err(SyncError::from)?;
             moved.add(&stats);
             if !stats.failed.is_empty() {
                 let ids: Vec<_> = stats.failed.iter().map(|(id, _)| *id).collect();

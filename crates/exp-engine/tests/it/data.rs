@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use exp_engine::cache::Relink;
 use exp_engine::core::{Algorithm, Ctx, RelPath};
 use exp_engine::{
-    AddReport, AddRequest, CheckoutReport, DataError, DataScope, DataStatus, DataStatusRequest, Direction, Error,
-    Granularity, OutEffect, UnsavedData,
+    AddReport, AddRequest, CheckoutReport, DataError, DataScope, DataStatus, DataStatusRequest,
+    Direction, Error, Granularity, OutEffect, UnsavedData,
 };
 
 use crate::support::{Sandbox, Test};
+
+/// Files by path.
+type Files = Vec<(PathBuf, Vec<u8>)>;
 
 impl Sandbox {
     fn add(&self, paths: &[&str]) -> Result<AddReport, Error> {
@@ -46,7 +49,7 @@ impl Sandbox {
     }
 
     /// Everything outside of Git's and our own directories.
-    fn snapshot(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, Box<dyn std::error::Error>> {
+    fn snapshot(&self) -> Result<Files, Box<dyn std::error::Error>> {
         let mut found = Vec::new();
         let mut todo = vec![self.root()];
         while let Some(dir) = todo.pop() {
@@ -103,7 +106,11 @@ fn an_executable_file_and_an_empty_directory_come_back() -> Test {
     fs::create_dir(sandbox.root().join("empty"))?;
     sandbox.add(&["run.sh", "empty"])?;
     assert!(sandbox.read("run.sh.dvc")?.contains("  isexec: true\n"));
-    assert!(sandbox.read("empty.dvc")?.contains("d751713988987e9331980363e24189ce.dir\n  size: 0\n  nfiles: 0\n"));
+    assert!(
+        sandbox
+            .read("empty.dvc")?
+            .contains("d751713988987e9331980363e24189ce.dir\n  size: 0\n  nfiles: 0\n")
+    );
     fs::remove_file(sandbox.root().join("run.sh"))?;
     fs::remove_dir(sandbox.root().join("empty"))?;
     let report = sandbox.checkout(&[], UnsavedData::Refuse)?;
@@ -117,7 +124,9 @@ fn an_executable_file_and_an_empty_directory_come_back() -> Test {
 #[test]
 fn adding_again_keeps_what_people_wrote() -> Test {
     let sandbox = with_data()?;
-    let text = sandbox.read("a.dvc")?.replace("  path: a\n", "  path: a\n  desc: mine  # note\nmeta:\n  k: 1\n");
+    let text = sandbox
+        .read("a.dvc")?
+        .replace("  path: a\n", "  path: a\n  desc: mine  # note\nmeta:\n  k: 1\n");
     sandbox.write("a.dvc", &text)?;
     sandbox.write("a", "more\n")?;
     let report = sandbox.add(&["a"])?;
@@ -165,9 +174,10 @@ fn what_cannot_be_tracked_is_refused_and_nothing_changes() -> Test {
     check("params.yaml", |error| matches!(error, Error::TrackedByGit { .. }));
     check("model", |error| matches!(error, Error::Data(DataError::PipelineOutput { .. })));
     check("t", |error| matches!(error, Error::Graph(_)));
-    check("x.log", |error| {
-        matches!(error, Error::Data(DataError::Ignored { rule, .. }) if rule == ".dvcignore:1:*.log")
-    });
+    check(
+        "x.log",
+        |error| matches!(error, Error::Data(DataError::Ignored { rule, .. }) if rule == ".dvcignore:1:*.log"),
+    );
     assert_eq!(sandbox.snapshot()?, before);
     Ok(())
 }
@@ -222,7 +232,10 @@ fn unsaved_files_are_refused_or_kept_for_undo() -> Test {
     assert!(report.changed.iter().all(|change| change.effect == OutEffect::Modified));
     assert!(sandbox.data_status(Granularity::Files)?.uncommitted.is_empty());
     sandbox.undo()?;
-    assert_eq!((sandbox.read("a")?, sandbox.read("d/z")?), ("unsaved\n".into(), "unsaved too\n".into()));
+    assert_eq!(
+        (sandbox.read("a")?, sandbox.read("d/z")?),
+        ("unsaved\n".into(), "unsaved too\n".into())
+    );
     assert!(!sandbox.has("d/x"));
     Ok(())
 }
@@ -235,7 +248,10 @@ fn a_part_of_a_directory_is_brought_back_alone() -> Test {
     assert!(sandbox.has("d/sub/y") && !sandbox.has("d/x"));
     sandbox.checkout(&["d/x"], UnsavedData::Refuse)?;
     assert!(sandbox.data_status(Granularity::Files)?.uncommitted.is_empty());
-    assert!(matches!(sandbox.checkout(&["d/no"], UnsavedData::Refuse), Err(Error::Data(DataError::Absent { .. }))));
+    assert!(matches!(
+        sandbox.checkout(&["d/no"], UnsavedData::Refuse),
+        Err(Error::Data(DataError::Absent { .. }))
+    ));
     assert!(matches!(
         sandbox.checkout(&["no"], UnsavedData::Refuse),
         Err(Error::Data(DataError::UnknownTarget { .. }))

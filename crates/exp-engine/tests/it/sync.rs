@@ -1,13 +1,14 @@
 //! Sharing: a fresh clone can apply what was pushed, and what cannot be pushed is named.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use exp_engine::core::{Algorithm, Ctx, Digest, ObjectId};
 use exp_engine::refs::{Experiment, OnDiverged};
 use exp_engine::{
-    DataScope, DataSync, DataSyncOptions, Error, Kept, Project, PullRequest, PushReport, PushRequest, RemoteSelection,
-    SyncError, UnsavedData,
+    DataScope, DataSync, DataSyncOptions, Error, Kept, Project, PullRequest, PushReport,
+    PushRequest, RemoteSelection, SyncError, UnsavedData,
 };
 
 use crate::support::{Sandbox, Test, git, request};
@@ -30,7 +31,10 @@ fn shared(hash: Option<&str>) -> Outcome<Sandbox> {
     let mut files = vec![
         ("params.yaml", "lr: 0.1\n"),
         ("dvc.yaml", DIRECTORY),
-        (".dvc/config", "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"),
+        (
+            ".dvc/config",
+            "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n",
+        ),
     ];
     if hash == Some("sha256") {
         files.push((".dvc/exp.toml", "version = 1\nhash = \"sha256\"\n"));
@@ -102,15 +106,18 @@ fn round_trip(hash: Option<&str>) -> Test {
     let experiment = sandbox.experiment("0.5", "half")?;
     assert!(!sandbox.can_apply(&experiment)?);
     let report = sandbox.push(&experiment)?;
-    assert_eq!(report.pushed, [experiment.clone()]);
+    assert_eq!(report.pushed, std::slice::from_ref(&experiment));
     assert!(report.is_complete());
-    assert_eq!(report.data[0].moved, 3, "two files and a manifest; the tool has the bytes of a file");
+    assert_eq!(
+        report.data[0].moved, 3,
+        "two files and a manifest; the tool has the bytes of a file"
+    );
     assert!(sandbox.can_apply(&experiment)?);
 
     let clone = sandbox.clone_as("clone")?;
     let ctx = Ctx::silent();
     let pulled = clone.pull(&ctx, &everything())?;
-    assert_eq!(pulled.pulled, [experiment.clone()]);
+    assert_eq!(pulled.pulled, std::slice::from_ref(&experiment));
     assert_eq!((pulled.data[0].moved, pulled.missing.len()), (3, 0));
     assert!(!clone.root().join("out").exists(), "nothing is checked out");
     git(clone.root(), &sandbox.beside(""), &["checkout", "-q", &experiment.commit.to_string()])?;
@@ -118,7 +125,6 @@ fn round_trip(hash: Option<&str>) -> Test {
     let report = clone.checkout_data(&ctx, plan, UnsavedData::Refuse)?;
     assert!(report.missing.is_empty());
     assert_eq!(fs::read_to_string(clone.root().join("out/sub/p"))?, "lr: 0.5\n");
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(fs::metadata(clone.root().join("tool"))?.permissions().mode() & 0o100, 0o100);
     git(clone.root(), &sandbox.beside(""), &["fsck", "--strict"])?;
 
@@ -144,7 +150,10 @@ fn without_a_data_remote_nothing_is_pushed_unless_results_alone_are_asked_for() 
     sandbox.write(".dvc/config", "")?;
     let experiment = sandbox.experiment("0.5", "half")?;
     let error = sandbox.push(&experiment).unwrap_err();
-    assert!(matches!(error, Error::Sync(SyncError::NoRemote { n_outputs: 2, bytes: 18 })), "{error:?}");
+    assert!(
+        matches!(error, Error::Sync(SyncError::NoRemote { n_outputs: 2, bytes: 18 })),
+        "{error:?}"
+    );
     assert!(sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?.is_empty());
     let wanted = PushRequest { data: DataSync::Leave, ..asking(&experiment) };
     let report = sandbox.project()?.push(&Ctx::silent(), &wanted)?;
@@ -161,7 +170,10 @@ fn data_that_is_nowhere_is_named_and_the_ref_stays_here() -> Test {
     let error = sandbox.push(&experiment).unwrap_err();
     let Error::Sync(SyncError::MissingData { missing }) = &error else { panic!("{error:?}") };
     assert_eq!(missing[0].path.as_str(), "out/sub/p");
-    assert_eq!(error.to_string(), "1 object is neither in the store nor on the data remote: `out/sub/p` of half");
+    assert_eq!(
+        error.to_string(),
+        "1 object is neither in the store nor on the data remote: `out/sub/p` of half"
+    );
     assert!(sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?.is_empty());
     assert!(!sandbox.beside("store").exists());
     let options = DataSyncOptions { allow_missing: true, ..DataSyncOptions::default() };
@@ -183,8 +195,14 @@ fn a_push_that_was_cut_is_continued() -> Test {
     fs::create_dir_all(taken.parent().ok_or("a parent")?)?;
     fs::write(&taken, "in the way")?;
     let error = sandbox.push(&experiment).unwrap_err();
-    assert!(matches!(&error, Error::Sync(SyncError::NotMoved { failed, .. }) if failed.len() == 1), "{error:?}");
-    assert!(sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?.is_empty(), "data first, then refs");
+    assert!(
+        matches!(&error, Error::Sync(SyncError::NotMoved { failed, .. }) if failed.len() == 1),
+        "{error:?}"
+    );
+    assert!(
+        sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?.is_empty(),
+        "data first, then refs"
+    );
     assert!(!sandbox.can_apply(&experiment)?);
     fs::remove_file(&taken)?;
     let report = sandbox.push(&experiment)?;
@@ -217,7 +235,9 @@ fn two_users_with_one_name_do_not_overwrite_each_other() -> Test {
     let ctx = Ctx::silent();
     let mut wanted = request(&["lr=0.7"])?;
     wanted.name = Some("half".parse()?);
-    let Some(Kept::Experiment(theirs)) = clone.run(&ctx, &wanted)?.kept else { panic!("nothing kept") };
+    let Some(Kept::Experiment(theirs)) = clone.run(&ctx, &wanted)?.kept else {
+        panic!("nothing kept")
+    };
     let report = clone.push(&ctx, &asking(&theirs))?;
     assert_eq!((report.pushed.len(), report.diverged.len()), (0, 1));
     let pulled = clone.pull(&ctx, &everything())?;
@@ -231,7 +251,11 @@ fn two_users_with_one_name_do_not_overwrite_each_other() -> Test {
     assert_eq!(clone.experiments().find("half")?.commit, theirs.commit, "undo brings ours back");
     let forced = PushRequest { on_diverged: OnDiverged::Overwrite, ..asking(&theirs) };
     assert_eq!(clone.push(&ctx, &forced)?.pushed.len(), 1);
-    assert!(sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?.starts_with(&theirs.commit.to_string()));
+    assert!(
+        sandbox
+            .git(&["ls-remote", "origin", "refs/exps/*"])?
+            .starts_with(&theirs.commit.to_string())
+    );
     Ok(())
 }
 
@@ -243,8 +267,14 @@ fn what_a_remote_does_not_have_is_an_error_of_its_own() -> Test {
     let error = project.pull(&Ctx::silent(), &wanted).unwrap_err();
     assert!(matches!(error, Error::Sync(SyncError::NotOnRemote { .. })), "{error:?}");
     let wanted = PullRequest { git_remote: "../nowhere".into(), ..everything() };
-    assert!(matches!(project.pull(&Ctx::silent(), &wanted), Err(Error::Sync(SyncError::Transport(_)))));
-    sandbox.write(".dvc/config", "[core]\n    remote = s\n['remote \"s\"']\n    url = s3://bucket/x\n")?;
+    assert!(matches!(
+        project.pull(&Ctx::silent(), &wanted),
+        Err(Error::Sync(SyncError::Transport(_)))
+    ));
+    sandbox.write(
+        ".dvc/config",
+        "[core]\n    remote = s\n['remote \"s\"']\n    url = s3://bucket/x\n",
+    )?;
     let experiment = sandbox.experiment("0.5", "half")?;
     let error = sandbox.push(&experiment).unwrap_err();
     assert_eq!(error.to_string(), "data remote `s` is of another kind: `s3`");

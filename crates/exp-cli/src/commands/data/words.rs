@@ -49,7 +49,7 @@ fn dvc(project: &Project, cwd: &RelPath, error: &Error) -> Option<(String, u8)> 
             let text = format!(
                 "cannot update '{}': overlaps with an output of stage: '{name}' in '{file}'.\nRun the pipeline or use \
                  'dvc commit' to force update it.",
-                shown(path)
+                path.file_name().unwrap_or_default()
             );
             (text, 1)
         }
@@ -105,10 +105,10 @@ fn unknown_target(project: &Project, text: &str, source: &SelectError) -> String
 }
 
 /// Adds what DVC says in front when a target of a checkout is unknown.
-pub(super) fn did_you_mean_git(failure: Failure, targets: &[String]) -> Failure {
+pub(super) fn did_you_mean_git(failure: Failure, target: &str) -> Failure {
     match failure {
-        Failure::Dvc { message, code } if message.contains("does not exist as an output") => {
-            let message = format!("Did you mean `git checkout {}`?: {message}", targets.join(" "));
+        Failure::Dvc { message, code } => {
+            let message = format!("Did you mean `git checkout {target}`?: {message}");
             Failure::Dvc { message, code }
         }
         failure => failure,
@@ -119,13 +119,23 @@ pub(super) fn did_you_mean_git(failure: Failure, targets: &[String]) -> Failure 
 pub(super) fn failed_to_commit(failure: Failure, targets: &[String]) -> Failure {
     match failure {
         Failure::Dvc { message, .. } => {
-            let targets: String = targets.iter().map(|target| format!(" {target}")).collect();
+            let space = if targets.is_empty() { "" } else { " " };
+            let targets = targets.join(" ");
             // Only where a file is added DVC names the cause of a missing output.
             let message = message.split(" does not exist: [Errno").next().map_or_else(
                 || message.clone(),
-                |head| if head.len() < message.len() { format!("{head} does not exist") } else { head.to_owned() },
+                |head| {
+                    if head.len() < message.len() {
+                        format!("{head} does not exist")
+                    } else {
+                        head.to_owned()
+                    }
+                },
             );
-            Failure::Dvc { message: format!("failed to commit{targets} - {message}"), code: 1 }
+            Failure::Dvc {
+                message: format!("failed to commit{space}{targets} - {message}"),
+                code: 1,
+            }
         }
         failure => failure,
     }
@@ -136,7 +146,11 @@ pub(super) fn quoted(files: &[RelPath], cwd: &RelPath) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
     let words = files.iter().map(|file| {
         let text = file.relative_to(cwd);
-        if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\"'\"'")) }
+        if text.chars().all(is_plain) {
+            text
+        } else {
+            format!("'{}'", text.replace('\'', "'\"'\"'"))
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }

@@ -6,7 +6,8 @@
 
 use exp_engine::refs::{Experiment, FindError};
 use exp_engine::{
-    ConfigError, DataSync, DataSyncOptions, DataTransfer, Error, Project, PullRequest, PushRequest, SyncError,
+    ConfigError, DataSync, DataSyncOptions, DataTransfer, Error, Project, PullRequest, PushRequest,
+    SyncError,
 };
 
 use super::{diverged, listed, located, of_baselines, options, selection};
@@ -24,10 +25,15 @@ pub(super) fn push(session: &mut Session<'_, '_>, args: &DvcSyncArgs) -> Outcome
     } else {
         args.experiments.iter().map(|name| named(&project, name)).collect::<Result<_, _>>()?
     };
-    let request =
-        PushRequest { git_remote, experiments, on_diverged: diverged(args.force), data: data(args) };
-    let report =
-        session.look(|ctx| project.push(ctx, &request)).map_err(|error| worded(error, args, "push"))?;
+    let request = PushRequest {
+        git_remote,
+        experiments,
+        on_diverged: diverged(args.force),
+        data: data(args),
+    };
+    let report = session
+        .look(|ctx| project.push(ctx, &request))
+        .map_err(|error| worded(error, args, "push"))?;
     if !report.diverged.is_empty() {
         let names = names(&report.diverged);
         session.warn(&format!(
@@ -75,9 +81,11 @@ pub(super) fn pull(session: &mut Session<'_, '_>, args: &DvcSyncArgs) -> Outcome
     let project = session.project()?;
     let git_remote = located(session.cwd(), &args.git_remote);
     let which = selection(&project, &args.which, &args.experiments)?;
-    let request = PullRequest { git_remote, which, on_diverged: diverged(args.force), data: data(args) };
-    let report =
-        session.look(|ctx| project.pull(ctx, &request)).map_err(|error| worded(error, args, "pull"))?;
+    let request =
+        PullRequest { git_remote, which, on_diverged: diverged(args.force), data: data(args) };
+    let report = session
+        .look(|ctx| project.pull(ctx, &request))
+        .map_err(|error| worded(error, args, "pull"))?;
     if !report.diverged.is_empty() {
         session.warn(&format!(
             "Local experiment '{}' has diverged from remote experiment with the same name. To override the local \
@@ -89,7 +97,8 @@ pub(super) fn pull(session: &mut Session<'_, '_>, args: &DvcSyncArgs) -> Outcome
         session.note("No experiments to pull.")?;
     } else {
         let names = python_list(&report.pulled);
-        session.note(&format!("Pulled experiment '{names}' from Git remote '{}'.", args.git_remote))?;
+        session
+            .note(&format!("Pulled experiment '{names}' from Git remote '{}'.", args.git_remote))?;
     }
     if args.no_cache {
         session.note(
@@ -131,7 +140,9 @@ fn worded(error: Error, args: &DvcSyncArgs, verb: &str) -> Failure {
         Error::Config(ConfigError::RemoteNotFound { name, .. }) => {
             format!("config file error: remote '{name}' doesn't exist")
         }
-        Error::Sync(SyncError::UnsupportedRemote { .. } | SyncError::NotMoved { .. }) => error.to_string(),
+        Error::Sync(SyncError::UnsupportedRemote { .. } | SyncError::NotMoved { .. }) => {
+            error.to_string()
+        }
         _ => return error.into(),
     };
     Failure::Dvc { message: format!("failed to {verb} cache: {cause}"), code: 255 }
