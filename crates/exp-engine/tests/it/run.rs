@@ -121,6 +121,22 @@ fn a_private_run_leaves_the_workspace_alone() -> Test {
 }
 
 #[test]
+fn what_git_tracks_of_a_private_run_is_in_the_repository() -> Test {
+    let sandbox = Sandbox::with_stage()?;
+    sandbox.run(&[])?;
+    sandbox.git(&["add", "."])?;
+    sandbox.git(&["commit", "-q", "-m", "results"])?;
+    let mut wanted = request(&["lr=0.7"])?;
+    wanted.place = Place::Private { copy: Vec::new() };
+    let outcome = sandbox.project()?.run(&Ctx::silent(), &wanted)?;
+    let Some(Kept::Experiment(experiment)) = &outcome.kept else { panic!("{:?}", outcome.kept) };
+    for path in ["metrics.json", "dvc.lock"] {
+        sandbox.git(&["show", &format!("{}:{path}", experiment.commit)])?;
+    }
+    sandbox.fsck()
+}
+
+#[test]
 fn a_run_is_undone_byte_for_byte() -> Test {
     let sandbox = Sandbox::with_stage()?;
     sandbox.run(&[])?;
