@@ -199,6 +199,9 @@ fn engine(error: &Error) -> String {
     for cause in messages {
         text.push_str(&format!("  {}\n", cause.replace('\n', "\n  ")));
     }
+    for name in hint::listed(error) {
+        text.push_str(&format!("  {name}\n"));
+    }
     for hint in hint::of(error) {
         text.push_str(&format!("hint: {hint}\n"));
     }

@@ -1,6 +1,7 @@
 //! What to do about an error: commands, which the libraries do not know.
 
-use exp_engine::{ConfigError, DataError, Error, SyncError};
+use exp_engine::refs::{BranchError, EditError, FindError};
+use exp_engine::{ConfigError, DataError, Error, SelectorError, SyncError};
 
 /// Returns suggestions for an error, the best first.
 pub(super) fn of(error: &Error) -> Vec<String> {
@@ -15,8 +16,61 @@ pub(super) fn of(error: &Error) -> Vec<String> {
             one("this project was made by a newer `exp`; install that version")
         }
         Error::Busy { .. } => one("wait for the other command, or give `--wait-for-lock`"),
+        Error::MissingData { .. } => {
+            one("run `exp pull NAME` to bring the data of an experiment, then try again")
+        }
+        Error::Unsaved { .. } => {
+            one("leave out `--no-save`: what is replaced is kept for `exp undo`")
+        }
+        Error::InTheWay { .. } => one("move it away, then try again"),
+        Error::ChangedSince { refs, .. } if refs.is_empty() => {
+            one("give `--force` to go over it; what it holds is kept")
+        }
+        Error::Find(error) => find(error),
+        Error::Edit(EditError::Exists { .. }) => {
+            one("choose another name, or give `--force` to replace it")
+        }
+        Error::Branch(BranchError::Exists { .. }) => one("name another branch"),
+        Error::Selector(SelectorError::NoDirection { metric, .. }) => {
+            vec![format!("write `best:{metric}:min` or `best:{metric}:max`")]
+        }
+        Error::Selector(SelectorError::NoMetric { .. }) => {
+            one("write `best:METRIC:min` or `best:METRIC:max`")
+        }
+        Error::Selector(SelectorError::None { .. }) => one("run `exp run` first"),
         Error::Data(error) => data(error),
         Error::Sync(error) => sync(error),
+        _ => Vec::new(),
+    }
+}
+
+fn find(error: &FindError) -> Vec<String> {
+    match error {
+        FindError::NotFound { near, .. } if !near.is_empty() => {
+            let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+            vec![format!("did you mean {}?", near.join(" or "))]
+        }
+        FindError::NotFound { .. } => {
+            vec!["run `exp list --all-commits` for what there is".to_owned()]
+        }
+        FindError::Ambiguous { candidates, .. } => {
+            let refs: Vec<&str> =
+                candidates.iter().take(10).map(|one| one.ref_name.as_str()).collect();
+            vec![format!("write one of these in full: {}", refs.join(", "))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the paths and refs that an error is about and that its message only counts.
+pub(super) fn listed(error: &Error) -> Vec<String> {
+    match error {
+        Error::MissingData { paths } | Error::Unsaved { paths } | Error::InTheWay { paths } => {
+            paths.iter().map(ToString::to_string).collect()
+        }
+        Error::ChangedSince { paths, refs } => {
+            paths.iter().map(ToString::to_string).chain(refs.iter().cloned()).collect()
+        }
         _ => Vec::new(),
     }
 }

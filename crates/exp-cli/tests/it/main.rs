@@ -7,6 +7,7 @@ mod init;
 mod pipeline;
 mod show;
 mod sync;
+mod verbs;
 mod zone;
 
 use std::collections::BTreeMap;
