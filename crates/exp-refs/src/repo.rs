@@ -18,9 +18,10 @@ mod revision;
 mod status;
 mod write;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use branch::BranchError;
 pub use fate::Fate;
@@ -53,6 +54,8 @@ struct Inner {
     bare: bool,
     env: GitEnv,
     durable: bool,
+    /// The objects that are known to be on disk.
+    synced: Mutex<BTreeSet<crate::id::RawId>>,
 }
 
 /// Where `HEAD` is.

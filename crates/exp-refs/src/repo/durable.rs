@@ -8,27 +8,40 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
 
 use super::Git;
 use crate::error::GitError;
 use crate::id::RawId;
 
 impl Git {
-    /// Syncs the loose objects among `ids` and their directories. Packed ones are on disk already.
+    /// Syncs the loose objects among `ids` and their directories. Packed ones are on disk already, and what was synced
+    /// once through this handle stays so: objects do not change.
     pub(super) fn sync_objects(&self, ids: &[RawId]) -> Result<(), GitError> {
         if !self.is_durable() {
             return Ok(());
         }
+        let is_new = |id: &&RawId| !self.synced().contains(*id);
+        let ids: BTreeSet<RawId> = ids.iter().filter(is_new).copied().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
         let objects = self.common_dir().join("objects");
         let mut dirs = BTreeSet::from([objects.clone()]);
-        for id in ids {
+        for id in &ids {
             let hex = crate::id::BlobId(*id).to_string();
             let dir = objects.join(&hex[..2]);
             if sync(&dir.join(&hex[2..]))? {
                 dirs.insert(dir);
             }
         }
-        dirs.iter().rev().try_for_each(|dir| sync(dir).map(drop))
+        dirs.iter().rev().try_for_each(|dir| sync(dir).map(drop))?;
+        self.synced().extend(ids);
+        Ok(())
+    }
+
+    fn synced(&self) -> MutexGuard<'_, BTreeSet<RawId>> {
+        self.0.synced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Syncs a file, if it is there.

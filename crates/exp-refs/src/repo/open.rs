@@ -1,7 +1,7 @@
 //! Finding and opening a repository.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use gix::sec::Trust;
 
@@ -86,6 +86,7 @@ impl OpenOptions {
             bare,
             env: self.env.clone(),
             durable: self.durable,
+            synced: Mutex::default(),
         };
         Ok(Git(Arc::new(inner)))
     }
