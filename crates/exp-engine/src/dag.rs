@@ -228,19 +228,12 @@ impl Dag {
         }
         for (at, node) in self.nodes.iter().enumerate() {
             let Some(label) = &groups[at] else { continue };
-            match dag.nodes.iter().position(|known| known.label == *label) {
-                Some(place) => {
-                    places[at] = place;
-                    dag.nodes[place].stages.extend(node.stages.iter().cloned());
-                }
-                None => {
-                    places[at] = dag.nodes.len();
-                    dag.nodes.push(DagNode {
-                        label: label.clone(),
-                        after: Vec::new(),
-                        ..node.clone()
-                    });
-                }
+            if let Some(place) = dag.nodes.iter().position(|known| known.label == *label) {
+                places[at] = place;
+                dag.nodes[place].stages.extend(node.stages.iter().cloned());
+            } else {
+                places[at] = dag.nodes.len();
+                dag.nodes.push(DagNode { label: label.clone(), after: Vec::new(), ..node.clone() });
             }
         }
         for (at, node) in self.nodes.iter().enumerate() {

@@ -130,7 +130,8 @@ impl Project {
         let (report, changes) = session.execute(ctx, request, HashMap::new(), changes, &hold)?;
         let is_ours = |path: &&RelPath| {
             let name = path.file_name().unwrap_or_default();
-            matches!(name, "dvc.lock" | ".gitignore") || name.ends_with(".dvc")
+            matches!(name, "dvc.lock" | ".gitignore")
+                || name.strip_suffix(".dvc").is_some_and(|stem| !stem.is_empty())
         };
         let mut written: Vec<RelPath> = changes.touched().iter().filter(is_ours).cloned().collect();
         written.sort();
@@ -155,7 +156,7 @@ impl Project {
         let baseline = self.git().head()?.commit.ok_or(Error::NoCommit)?;
         self.git().author()?;
         let existing = self.experiments().list()?;
-        let name = self.name(request, baseline, &existing)?;
+        let name = chosen_name(request, baseline, &existing)?;
         let hold = match request.place {
             Place::Workspace => Hold::workspace(ctx, self)?,
             Place::Private { .. } => Hold::nothing(),
@@ -184,32 +185,6 @@ impl Project {
         }
     }
 
-    /// Decides the name of a new experiment.
-    fn name(
-        &self,
-        request: &RunRequest,
-        baseline: CommitId,
-        existing: &[Experiment],
-    ) -> Result<ExpName, Error> {
-        let taken = |name: &ExpName| {
-            existing.iter().find(|other| {
-                other.baseline == baseline && other.is_finished && other.name == *name
-            })
-        };
-        match &request.name {
-            Some(text) => {
-                let name = ExpName::new(text)?;
-                match taken(&name) {
-                    Some(other) if !request.replace => {
-                        Err(exp_refs::EditError::Exists { name, commit: other.commit }.into())
-                    }
-                    _ => Ok(name),
-                }
-            }
-            None => Ok(generated_name(existing)),
-        }
-    }
-
     /// Returns the new texts of the parameter files that the overrides change.
     fn overrides(&self, request: &RunRequest) -> Result<HashMap<RelPath, String>, Error> {
         let mut texts: HashMap<RelPath, String> = HashMap::new();
@@ -232,6 +207,31 @@ impl Project {
             texts.insert(file, text);
         }
         Ok(texts)
+    }
+}
+
+/// Decides the name of a new experiment.
+fn chosen_name(
+    request: &RunRequest,
+    baseline: CommitId,
+    existing: &[Experiment],
+) -> Result<ExpName, Error> {
+    let taken = |name: &ExpName| {
+        existing.iter().find(|other| {
+            other.baseline == baseline && other.is_finished && other.name == *name
+        })
+    };
+    match &request.name {
+        Some(text) => {
+            let name = ExpName::new(text)?;
+            match taken(&name) {
+                Some(other) if !request.replace => {
+                    Err(exp_refs::EditError::Exists { name, commit: other.commit }.into())
+                }
+                _ => Ok(name),
+            }
+        }
+        None => Ok(generated_name(existing)),
     }
 }
 

@@ -104,6 +104,7 @@ pub(crate) struct StageAddArgs {
 
 /// Flags of `stage list`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of DVC's")]
 pub(crate) struct StageListArgs {
     /// Stages or files of stages; the dvc.yaml of this directory by default
     pub(crate) targets: Vec<String>,

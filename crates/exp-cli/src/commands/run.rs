@@ -59,16 +59,12 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 fn log(session: &mut Session<'_, '_>, args: &LogArgs) -> Outcome {
     let project = session.project()?;
     let experiment = project.find_experiment(&Ctx::silent(), &args.experiment)?;
-    match project.experiments().log(&experiment).map_err(Error::from)? {
-        Some(log) => {
-            session.io.out.write_all(&log).map_err(Failure::Output)?;
-            Ok(ExitStatus::DONE)
-        }
-        None => {
-            session.note(&format!("No log is kept of {}.", experiment.name))?;
-            Ok(ExitStatus::FAILED)
-        }
-    }
+    let Some(log) = project.experiments().log(&experiment).map_err(Error::from)? else {
+        session.note(&format!("No log is kept of {}.", experiment.name))?;
+        return Ok(ExitStatus::FAILED);
+    };
+    session.io.out.write_all(&log).map_err(Failure::Output)?;
+    Ok(ExitStatus::DONE)
 }
 
 fn run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
@@ -78,12 +74,13 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
     let parsed =
         Overrides::parse(&args.set_param).map_err(|error| override_failure(session, &error))?;
     let Some(overrides) = parsed.single() else {
-        return Err(match session.is_dvc() {
-            true => Failure::Dvc {
+        return Err(if session.is_dvc() {
+            Failure::Dvc {
                 message: "Sweep overrides can't be used without `--queue`".to_owned(),
                 code: 255,
-            },
-            false => Failure::text_usage("a run has one value for each parameter; give one"),
+            }
+        } else {
+            Failure::text_usage("a run has one value for each parameter; give one")
         });
     };
     ask(session, &project, &args.stages, &repro)?;
@@ -120,7 +117,7 @@ fn told(
     let status = match outcome.report.ended {
         Ended::Complete => ExitStatus::DONE,
         Ended::Cancelled => ExitStatus::CANCELLED,
-        _ => ExitStatus::FAILED,
+        Ended::Failed => ExitStatus::FAILED,
     };
     let Some(kept) = &outcome.kept else { return Ok(status) };
     if session.common.quiet {
@@ -165,7 +162,7 @@ fn told(
 /// Returns what a person calls the commit that a run started from.
 fn baseline_name(project: &Project, outcome: &RunOutcome) -> String {
     let branch = project.git().head().ok().and_then(|head| head.branch);
-    branch.unwrap_or_else(|| outcome.baseline.short(7).to_string())
+    branch.unwrap_or_else(|| outcome.baseline.short(7))
 }
 
 fn told_as_dvc(
@@ -221,7 +218,7 @@ fn repro(session: &mut Session<'_, '_>, args: &ReproArgs) -> Outcome {
     Ok(match outcome.report.ended {
         Ended::Complete => ExitStatus::DONE,
         Ended::Cancelled => ExitStatus::CANCELLED,
-        _ => ExitStatus::FAILED,
+        Ended::Failed => ExitStatus::FAILED,
     })
 }
 
@@ -257,9 +254,10 @@ fn override_failure(
     error: &exp_engine::params::OverrideError,
 ) -> Failure {
     let text = crate::diagnostic::chain(error).join(": ");
-    match session.is_dvc() {
-        true => Failure::Dvc { message: format!("Invalid `--set-param` value: {text}"), code: 255 },
-        false => Failure::TextUsage(text),
+    if session.is_dvc() {
+        Failure::Dvc { message: format!("Invalid `--set-param` value: {text}"), code: 255 }
+    } else {
+        Failure::TextUsage(text)
     }
 }
 
@@ -360,16 +358,18 @@ fn ask(
         .map_err(|error| select_failure(session, project, error))?;
     for step in plan.steps.iter().filter(|step| step.verdict != Verdict::Fresh) {
         if !session.io.can_ask || !agreed(session, &step.stage)? {
-            return Err(match session.is_dvc() {
-                true => Failure::Dvc {
+            return Err(if session.is_dvc() {
+                Failure::Dvc {
                     message: format!(
                         "failed to reproduce '{}': reproduction aborted by the user",
                         step.stage
                     ),
                     code: 255,
-                },
-                false if session.io.can_ask => Failure::Refused("nothing was run".to_owned()),
-                false => Failure::text_usage("`--interactive` needs a terminal to ask at"),
+                }
+            } else if session.io.can_ask {
+                Failure::Refused("nothing was run".to_owned())
+            } else {
+                Failure::text_usage("`--interactive` needs a terminal to ask at")
             });
         }
     }

@@ -227,25 +227,24 @@ fn described(stage: &Stage, cwd: &RelPath) -> String {
         Some(path) => path.relative_to(cwd),
         None => location.to_string(),
     };
-    let text = match &stage.desc {
-        Some(desc) => desc.trim().replace('\n', " "),
-        None => {
-            let outs = |reports: bool| -> Vec<String> {
-                let outs = stage.outs.iter().filter(|out| (out.kind != OutKind::Data) == reports);
-                outs.map(|out| place(&out.location)).collect()
-            };
-            let deps: Vec<String> = stage.deps.iter().map(|dep| place(&dep.location)).collect();
-            let mut parts = Vec::new();
-            for (title, paths) in [("Outputs", outs(false)), ("Reports", outs(true))] {
-                if !paths.is_empty() {
-                    parts.push(format!("{title} {}", paths.join(", ")));
-                }
+    let text = if let Some(desc) = &stage.desc {
+        desc.trim().replace('\n', " ")
+    } else {
+        let outs = |reports: bool| -> Vec<String> {
+            let outs = stage.outs.iter().filter(|out| (out.kind != OutKind::Data) == reports);
+            outs.map(|out| place(&out.location)).collect()
+        };
+        let deps: Vec<String> = stage.deps.iter().map(|dep| place(&dep.location)).collect();
+        let mut parts = Vec::new();
+        for (title, paths) in [("Outputs", outs(false)), ("Reports", outs(true))] {
+            if !paths.is_empty() {
+                parts.push(format!("{title} {}", paths.join(", ")));
             }
-            match (parts.is_empty(), deps.is_empty()) {
-                (false, _) => parts.join("; "),
-                (true, false) => format!("Depends on {}", deps.join(", ")),
-                (true, true) => "No outputs or dependencies".to_owned(),
-            }
+        }
+        match (parts.is_empty(), deps.is_empty()) {
+            (false, _) => parts.join("; "),
+            (true, false) => format!("Depends on {}", deps.join(", ")),
+            (true, true) => "No outputs or dependencies".to_owned(),
         }
     };
     if text.chars().count() <= LIMIT {

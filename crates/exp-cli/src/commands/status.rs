@@ -117,9 +117,10 @@ impl Forecast {
             Ok(plan) => plan.steps.into_iter().map(|step| (step.stage, step.verdict)).collect(),
             Err(exp_engine::Error::Graph(_)) => (report.stages.iter())
                 .map(|stage| {
-                    let verdict = match stage.reasons.is_empty() {
-                        true => Verdict::Fresh,
-                        false => Verdict::Stale(stage.reasons.clone()),
+                    let verdict = if stage.reasons.is_empty() {
+                        Verdict::Fresh
+                    } else {
+                        Verdict::Stale(stage.reasons.clone())
                     };
                     (stage.id.clone(), verdict)
                 })
@@ -219,9 +220,10 @@ impl Forecast {
 fn show_dag(session: &mut Session<'_, '_>, args: &DagArgs) -> Outcome {
     if args.outs && args.collapse_foreach_matrix {
         let message = "`--outs` and `--collapse-foreach-matrix` are mutually exclusive";
-        return Err(match session.is_dvc() {
-            true => Failure::Dvc { message: message.to_owned(), code: 255 },
-            false => Failure::text_usage(message),
+        return Err(if session.is_dvc() {
+            Failure::Dvc { message: message.to_owned(), code: 255 }
+        } else {
+            Failure::text_usage(message)
         });
     }
     let project = session.project()?;

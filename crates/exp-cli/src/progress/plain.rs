@@ -76,7 +76,7 @@ impl<'w> PlainSink<'w> {
             }
             StageEvent::Verified => self.line(symbols.done, &name, "recorded as it is"),
             StageEvent::Started { reasons } => {
-                self.line(symbols.runs, &name, &reason::list(reasons))
+                self.line(symbols.runs, &name, &reason::list(reasons));
             }
             StageEvent::Command { line } => self.lock().write(&format!("   $ {line}")),
             StageEvent::Output { bytes, .. } => {

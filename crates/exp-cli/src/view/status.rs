@@ -41,7 +41,7 @@ fn lines(changes: &Value, depth: usize, text: &mut String) {
     for (path, change) in changes.as_table().into_iter().flatten() {
         match change {
             Value::Text(word) => {
-                text.push_str(&format!("{tabs}{:<20}{path}\n", format!("{word}:")))
+                text.push_str(&format!("{tabs}{:<20}{path}\n", format!("{word}:")));
             }
             nested => {
                 text.push_str(&format!("{tabs}{path}:\n"));
@@ -68,10 +68,10 @@ fn entries(stage: &StageStatus, cwd: &RelPath) -> Vec<Value> {
             }
             Reason::Param { param, change, .. } => {
                 let file = place(&param.location);
-                let state = Value::from(param_word(*change));
+                let word = Value::from(param_word(*change));
                 match &param.key {
                     None => {
-                        deps.insert(file, state);
+                        deps.insert(file, word);
                     }
                     Some(key) => {
                         let keys = deps.entry(file).or_insert_with(|| Value::Table(Table::new()));
@@ -80,7 +80,7 @@ fn entries(stage: &StageStatus, cwd: &RelPath) -> Vec<Value> {
                             *keys = Value::Table(Table::new());
                         }
                         if let Value::Table(keys) = keys {
-                            keys.insert(key.to_string(), state);
+                            keys.insert(key.to_string(), word);
                         }
                     }
                 }

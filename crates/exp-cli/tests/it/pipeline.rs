@@ -43,7 +43,7 @@ fn steady(text: &str) -> String {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    text.lines().map(|text| format!("{}\n", line(text))).collect()
+    text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 #[test]
