@@ -141,9 +141,9 @@ pub use event::{
     Unit, Warning,
 };
 pub use execute::{ExecuteOptions, FailurePolicy, Job, execute, record_as_is, recordable};
+pub use float::python_float;
 pub use graph::{DeclaredOut, GraphError, Pipeline, StageGraph};
 pub use ignore::{IgnoreRule, IgnoreRules};
-pub use float::python_float;
 pub use json::{KeyOrder, python_json};
 pub use lock::{LockEntry, LockError, LockFile, StageLock, experiment_hash};
 pub use path::{Location, PathError, RelPath};

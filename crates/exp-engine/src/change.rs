@@ -33,8 +33,6 @@ pub(crate) struct Changes {
     touched: HashSet<RelPath>,
     /// Whether files are noted.
     is_noted: bool,
-    /// Whether there is a journal.
-    is_saved: bool,
 }
 
 /// An operation under way, as it lies on disk.
@@ -88,19 +86,26 @@ impl Changes {
         let path = project.scratch().join("ops").join(format!("{}.json", owner.unique()));
         let operation = Operation::new(kind, subject, at);
         let journal = Journal { owner, run: None, operation };
-        Self { project: project.clone(), root: project.root().to_path_buf(), journal, path, touched: HashSet::new(), is_noted: true, is_saved: true }
+        Self {
+            project: project.clone(),
+            root: project.root().to_path_buf(),
+            journal,
+            path,
+            touched: HashSet::new(),
+            is_noted: true,
+        }
     }
 
     /// Begins an operation whose files are nobody's work, such as those of a private work tree: only refs are noted.
     ///
     /// Files are written below `root`, the journal lies with `project`.
-    pub(crate) fn of_refs_only(project: &Project, root: &Path, kind: OperationKind, subject: &str) -> Self {
+    pub(crate) fn of_refs_only(
+        project: &Project,
+        root: &Path,
+        kind: OperationKind,
+        subject: &str,
+    ) -> Self {
         Self { is_noted: false, root: root.to_path_buf(), ..Self::begin(project, kind, subject) }
-    }
-
-    /// Notes nothing, for what only looks.
-    pub(crate) fn unnoted(project: &Project) -> Self {
-        Self { is_noted: false, is_saved: false, ..Self::begin(project, OperationKind::Run, "") }
     }
 
     /// Says that the operation takes another one back.
@@ -195,7 +200,7 @@ impl Changes {
     }
 
     fn save(&self) -> Result<(), Error> {
-        if self.is_saved { save_journal(&self.path, &self.journal) } else { Ok(()) }
+        save_journal(&self.path, &self.journal)
     }
 }
 
@@ -290,7 +295,8 @@ pub(crate) fn holds(
             let wanted = artifact(state)?;
             let algorithm = wanted.id.digest.algorithm();
             let found = project.cache().digest_as(ctx, algorithm, &full, &NoFilter)?;
-            found.is_some_and(|found| found.same_content(&wanted) && found.is_exec == wanted.is_exec)
+            found
+                .is_some_and(|found| found.same_content(&wanted) && found.is_exec == wanted.is_exec)
         }
     })
 }

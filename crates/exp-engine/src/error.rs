@@ -10,7 +10,8 @@ use exp_core::{
 };
 use exp_params::{ApplyError, ParseError};
 use exp_refs::{
-    CommitError, EditError, FindError, GitError, InvalidName, OpenError, ReadRecordError, RevisionError, TransportError, UpdateError, WorktreeError,
+    CommitError, EditError, FindError, GitError, InvalidName, OpenError, ReadRecordError,
+    RevisionError, TransportError, UpdateError, WorktreeError,
 };
 
 use crate::config::{ConfigError, SettingsError};
@@ -249,17 +250,31 @@ impl Error {
             Self::Data(error) => error.kind(),
             Self::Sync(error) => error.kind(),
             Self::Stage(
-                StageError::Edit { source: exp_core::EditError::Exists { .. }, .. }
-                | StageError::OutTaken { .. },
-            ) => ErrorKind::Conflict,
-            Self::Stage(
-                StageError::Name { .. } | StageError::NoCommand { .. } | StageError::DepIsOut { .. },
-            ) => ErrorKind::Usage,
-            Self::Name(_)
+                StageError::Name { .. }
+                | StageError::NoCommand { .. }
+                | StageError::DepIsOut { .. },
+            )
+            | Self::Name(_)
             | Self::Apply { .. }
             | Self::Path(_)
             | Self::UnsupportedLocation { .. }
-            | Self::NotText { .. } => ErrorKind::Usage,
+            | Self::NotText { .. }
+            | Self::Selector(
+                SelectorError::NotANumber { .. } | SelectorError::NoDirection { .. },
+            )
+            | Self::Branch(exp_refs::BranchError::Invalid(_)) => ErrorKind::Usage,
+            Self::Stage(
+                StageError::Edit { source: exp_core::EditError::Exists { .. }, .. }
+                | StageError::OutTaken { .. },
+            )
+            | Self::Branch(exp_refs::BranchError::Exists { .. })
+            | Self::InTheWay { .. }
+            | Self::ChangedSince { .. }
+            | Self::Find(FindError::Ambiguous { .. })
+            | Self::Edit(EditError::Exists { .. } | EditError::Raced { .. })
+            | Self::Update(UpdateError::Raced { .. })
+            | Self::Busy { .. }
+            | Self::Unsaved { .. } => ErrorKind::Conflict,
             Self::Config(_)
             | Self::Settings(_)
             | Self::Pipeline(_)
@@ -268,13 +283,6 @@ impl Error {
             | Self::Recorded { .. }
             | Self::Values { .. }
             | Self::TrackedByGit { .. } => ErrorKind::Config,
-            Self::Selector(SelectorError::NotANumber { .. } | SelectorError::NoDirection { .. }) => {
-                ErrorKind::Usage
-            }
-            Self::Branch(exp_refs::BranchError::Invalid(_)) => ErrorKind::Usage,
-            Self::Branch(exp_refs::BranchError::Exists { .. })
-            | Self::InTheWay { .. }
-            | Self::ChangedSince { .. } => ErrorKind::Conflict,
             Self::Selector(_)
             | Self::NotInProject { .. }
             | Self::NoCommit
@@ -284,11 +292,6 @@ impl Error {
             | Self::Select(_)
             | Self::NoParamFile { .. }
             | Self::MissingData { .. } => ErrorKind::NotFound,
-            Self::Find(FindError::Ambiguous { .. })
-            | Self::Edit(EditError::Exists { .. } | EditError::Raced { .. })
-            | Self::Update(UpdateError::Raced { .. })
-            | Self::Busy { .. }
-            | Self::Unsaved { .. } => ErrorKind::Conflict,
             Self::Cache(CacheError::Corrupt { .. })
             | Self::Corrupt { .. }
             | Self::Newer { .. }

@@ -32,27 +32,15 @@ pub(crate) fn add(text: &str, name: &str) -> String {
     text
 }
 
-/// Returns `text` without the entry for `name`; `None` when nothing is left and the file should go.
-pub(crate) fn remove(text: &str, name: &str) -> Option<String> {
-    let line = entry(name);
-    let kept: String = text
-        .split_inclusive('\n')
-        .filter(|existing| existing.trim_end_matches(['\r', '\n']) != line)
-        .collect();
-    (!kept.trim().is_empty()).then_some(kept)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_escaped_added_once_and_removed() {
+    fn entries_are_escaped_and_added_once() {
         assert_eq!(entry("a[1].txt"), "/a\\[1\\].txt");
         assert_eq!(entry("#hash"), "/\\#hash");
         assert_eq!(add("x", "y"), "x\n/y\n");
         assert_eq!(add("/y\n", "y"), "/y\n");
-        assert_eq!(remove("/y\nx\n", "y").as_deref(), Some("x\n"));
-        assert_eq!(remove(&add("", "a[1]"), "a[1]"), None);
     }
 }

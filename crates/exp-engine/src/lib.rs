@@ -72,9 +72,9 @@ mod collect;
 mod compare;
 mod config;
 mod dag;
+mod data;
 mod difference;
 mod edit;
-mod data;
 mod error;
 mod files;
 mod gitignore;
@@ -113,14 +113,14 @@ pub use config::{
     ConfigSyntax, ConfigText, ConfigValue, HydraConfig, LinkType, ProjectSettings, RemoteAdd,
     RemoteConfig, Secret, SettingsError, SyntaxProblem, nearest_name, shown_url,
 };
-pub use difference::{CodeDifference, DataDifference, FileDifference, Pair, Side, patch};
-pub use edit::{Baselines, CleanReport, OnExisting};
 pub use dag::{Dag, DagNode, DagNodes, DagRequest};
 pub use data::{
-    AddReport, AddRequest, Added, CheckoutReport, CommitDataPlan, CommitDataReport, CommitStep, DataChanges,
-    DataCheckoutPlan, DataError, DataScope, DataStatus, DataStatusRequest, Granularity, OutChange, OutEffect,
-    UnsavedData,
+    AddReport, AddRequest, Added, CheckoutReport, CommitDataPlan, CommitDataReport, CommitStep,
+    DataChanges, DataCheckoutPlan, DataError, DataScope, DataStatus, DataStatusRequest,
+    Granularity, OutChange, OutEffect, UnsavedData,
 };
+pub use difference::{CodeDifference, DataDifference, FileDifference, Pair, Side, patch};
+pub use edit::{Baselines, CleanReport, OnExisting};
 pub use error::{Error, ErrorKind};
 pub use exp_cache as cache;
 pub use exp_core as core;
@@ -144,8 +144,8 @@ pub use source::{Source, SourceEntry, SourceError, TreeSource, WorkspaceSource};
 pub use stage::{StageAddRequest, StageAdded, StageError};
 pub use status::{Holds, StageStatus, StatusReport, StatusRequest};
 pub use sync::{
-    DataSync, DataSyncOptions, DataTransfer, MissingObject, PullReport, PullRequest, PushCheck, PushReport,
-    PushRequest, RemoteSelection, SyncError,
+    DataSync, DataSyncOptions, DataTransfer, MissingObject, PullReport, PullRequest, PushCheck,
+    PushReport, PushRequest, RemoteSelection, SyncError,
 };
 pub use undo::{Direction, HistoryEntry, UndoPlan};
 pub use view::{Broken, View};

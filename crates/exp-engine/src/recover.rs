@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use exp_core::{Ctx, RelPath, Timestamp, Warning};
-use exp_refs::{CommitId, Draft, ExpName, RefName, RunEnd, RunRecord};
+use exp_refs::{CommitId, Draft, ExpName, Experiment, RefName, RunEnd, RunRecord};
 use rustix::process::Signal;
 
 use crate::change::{self, Journal, RunJournal};
@@ -71,13 +71,11 @@ fn group_file(journal: &Path) -> PathBuf {
 
 fn read(path: &Path) -> Result<Option<Journal>, Error> {
     let Some(bytes) = files::read(path)? else { return Ok(None) };
-    match serde_json::from_slice(&bytes) {
-        Ok(journal) => Ok(Some(journal)),
-        Err(_) => {
-            fs::rename(path, path.with_extension("damaged")).ok();
-            Ok(None)
-        }
+    let journal = serde_json::from_slice(&bytes).ok();
+    if journal.is_none() {
+        fs::rename(path, path.with_extension("damaged")).ok();
     }
+    Ok(journal)
 }
 
 fn finish(
@@ -96,14 +94,13 @@ fn finish(
         files::remove(&group)?;
     }
     if let Some(run) = journal.run.take() {
-        let experiment = record(project, &run, &journal)?;
-        if let Some((name, commit)) = experiment {
+        if let Some(experiment) = record(project, &run, &journal)? {
             journal.operation.refs.push(crate::operation::RefMove {
-                name: name.0,
+                name: experiment.ref_name.as_str().to_owned(),
                 before: None,
-                after: Some(commit.to_string()),
+                after: Some(experiment.commit.to_string()),
             });
-            ctx.warn(&Warning::Recovered { experiment: name.1 });
+            ctx.warn(&Warning::Recovered { experiment: experiment.name.to_string() });
         }
         files::remove(&run.log)?;
         if let Some(tree) = &run.work_tree {
@@ -125,12 +122,12 @@ fn finish(
     Ok(files::remove(path)?)
 }
 
-/// Keeps what a run left that died. Returns its ref and name, and its commit.
+/// Keeps what a run left that died; `None` when there is nothing to keep or it is kept already.
 fn record(
     project: &Project,
     run: &RunJournal,
     journal: &Journal,
-) -> Result<Option<((String, String), CommitId)>, Error> {
+) -> Result<Option<Experiment>, Error> {
     let (Ok(baseline), Ok(name)) = (run.baseline.parse::<CommitId>(), ExpName::new(&run.name))
     else {
         return Ok(None);
@@ -177,6 +174,5 @@ fn record(
         Draft { parent: baseline, base: None, changes, message, author: None, time: project.now() };
     let log = files::read(&run.log)?;
     let experiment = project.experiments().save_run(&draft, &name, &record, log.as_deref())?;
-    let names = (experiment.ref_name.as_str().to_owned(), experiment.name.to_string());
-    Ok(Some((names, experiment.commit)))
+    Ok(Some(experiment))
 }

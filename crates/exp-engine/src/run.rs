@@ -217,9 +217,9 @@ fn chosen_name(
     existing: &[Experiment],
 ) -> Result<ExpName, Error> {
     let taken = |name: &ExpName| {
-        existing.iter().find(|other| {
-            other.baseline == baseline && other.is_finished && other.name == *name
-        })
+        existing
+            .iter()
+            .find(|other| other.baseline == baseline && other.is_finished && other.name == *name)
     };
     match &request.name {
         Some(text) => {

@@ -58,7 +58,7 @@ impl View {
             let n_before = view.stages.len();
             for entry in entries.iter().filter(|entry| !entry.is_dir) {
                 let is_pipeline = entry.name == "dvc.yaml";
-                let is_data = entry.name.ends_with(".dvc") && entry.name.len() > 4;
+                let is_data = entry.name.strip_suffix(".dvc").is_some_and(|stem| !stem.is_empty());
                 let (true, Ok(file)) = (is_pipeline || is_data, dir.join(&entry.name)) else {
                     continue;
                 };

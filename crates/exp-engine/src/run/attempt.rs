@@ -76,8 +76,12 @@ impl Attempt<'_> {
             tree.copy(self.project, &self.request.cwd, copy)?;
             let inside = self.project.at_work_tree(tree.root())?;
             // The files of the private tree are nobody's work and need not be noted.
-            let mut changes =
-                Changes::of_refs_only(self.project, inside.root(), OperationKind::Run, self.name.as_str());
+            let mut changes = Changes::of_refs_only(
+                self.project,
+                inside.root(),
+                OperationKind::Run,
+                self.name.as_str(),
+            );
             changes.set_run(self.journal(Some(tree.root().to_path_buf())))?;
             let journal = changes.journal_path().to_path_buf();
             let (report, changes) = self
@@ -261,13 +265,11 @@ impl Attempt<'_> {
                 !other.is_finished && other.baseline == self.baseline && other.name == *name
             })
         };
-        if !taken(&self.name) {
-            return self.name.clone();
-        }
-        (2..)
-            .filter_map(|n| ExpName::new(&format!("{}-{n}", self.name)).ok())
-            .find(|name| !taken(name))
-            .expect("numbers never end")
+        let variants =
+            (2..u32::MAX).filter_map(|n| ExpName::new(&format!("{}-{n}", self.name)).ok());
+        let mut names = std::iter::once(self.name.clone()).chain(variants);
+        // Two runs of one name cannot both be kept; with four billion taken the ref itself says so.
+        names.find(|name| !taken(name)).unwrap_or_else(|| self.name.clone())
     }
 }
 

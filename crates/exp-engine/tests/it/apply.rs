@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use exp_engine::core::Ctx;
+use exp_engine::core::{Ctx, RelPath};
 use exp_engine::refs::{CommitId, Experiment};
 use exp_engine::{Direction, Error, Kept, Project, RunOutcome};
 
@@ -33,15 +33,15 @@ pub(crate) fn undo(project: &Project) -> Result<(), Error> {
     project.undo(&ctx, plan)
 }
 
+/// Mode and bytes of files, by path.
+pub(crate) type Files = BTreeMap<String, (u32, Vec<u8>)>;
+
+/// Files with their modes, by path.
+pub(crate) type Files = BTreeMap<String, (u32, Vec<u8>)>;
+
 /// Returns every file of the workspace but those of Git and of the project's own business, with its mode.
-pub(crate) fn workspace(
-    sandbox: &Sandbox,
-) -> Result<BTreeMap<String, (u32, Vec<u8>)>, Box<dyn std::error::Error>> {
-    fn walk(
-        root: &Path,
-        dir: &Path,
-        found: &mut BTreeMap<String, (u32, Vec<u8>)>,
-    ) -> std::io::Result<()> {
+pub(crate) fn workspace(sandbox: &Sandbox) -> Result<Files, Box<dyn std::error::Error>> {
+    fn walk(root: &Path, dir: &Path, found: &mut Files) -> std::io::Result<()> {
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
@@ -77,7 +77,7 @@ fn plumbed(
             let edit = match text {
                 Some(text) => {
                     let content = Content::Bytes(text.as_bytes().to_vec());
-                    TreeEdit::Write { content, executable: path.ends_with(".sh") }
+                    TreeEdit::Write { content, executable: path.contains(".sh") }
                 }
                 None => TreeEdit::Delete,
             };
@@ -99,9 +99,12 @@ fn the_workspace_becomes_the_experiment_and_nothing_of_gits_moves() -> Test {
     let before = sandbox.git_state()?;
     let project = sandbox.project()?;
     let plan = project.plan_apply(&Ctx::silent(), first.commit)?;
-    let names: Vec<&str> = plan.files.keys().map(|path| path.as_str()).collect();
+    let names: Vec<&str> = plan.files.keys().map(exp_engine::core::RelPath::as_str).collect();
     assert_eq!(names, ["dvc.lock", "metrics.json", "params.yaml"]);
-    assert_eq!(plan.data.keys().map(|path| path.as_str()).collect::<Vec<_>>(), ["model"]);
+    assert_eq!(
+        plan.data.keys().map(exp_engine::core::RelPath::as_str).collect::<Vec<_>>(),
+        ["model"]
+    );
     assert!(plan.unsaved.is_empty(), "all of it is in the other experiment: {:?}", plan.unsaved);
     project.apply(&Ctx::silent(), plan, "first")?;
     assert_eq!(workspace(&sandbox)?, left);
@@ -120,7 +123,7 @@ fn a_plan_writes_nothing() -> Test {
     let (files, objects) = (workspace(&sandbox)?, sandbox.git(&["count-objects", "-v"])?);
     let plan = sandbox.project()?.plan_apply(&Ctx::silent(), first.commit)?;
     assert_eq!(
-        plan.unsaved.iter().map(|path| path.as_str()).collect::<Vec<_>>(),
+        plan.unsaved.iter().map(exp_engine::core::RelPath::as_str).collect::<Vec<_>>(),
         ["params.yaml", "train.sh"]
     );
     assert_eq!(workspace(&sandbox)?, files);
@@ -141,7 +144,7 @@ fn unsaved_work_comes_back_byte_for_byte() -> Test {
     let (files, git) = (workspace(&sandbox)?, sandbox.git_state()?);
     let project = sandbox.project()?;
     let plan = project.plan_apply(&Ctx::silent(), first.commit)?;
-    let unsaved: Vec<&str> = plan.unsaved.iter().map(|path| path.as_str()).collect();
+    let unsaved: Vec<&str> = plan.unsaved.iter().map(exp_engine::core::RelPath::as_str).collect();
     assert_eq!(unsaved, ["model", "params.yaml", "train.sh"]);
     project.apply(&Ctx::silent(), plan, "first")?;
     assert_eq!(sandbox.read("params.yaml")?, "lr: 0.5  # learning rate\nfail: 0\n");
@@ -151,7 +154,7 @@ fn unsaved_work_comes_back_byte_for_byte() -> Test {
     assert_eq!(workspace(&sandbox)?, files);
     assert_eq!(sandbox.git_state()?, git);
     let again = project.plan_apply(&Ctx::silent(), first.commit)?;
-    let unsaved: Vec<&str> = again.unsaved.iter().map(|path| path.as_str()).collect();
+    let unsaved: Vec<&str> = again.unsaved.iter().map(exp_engine::core::RelPath::as_str).collect();
     assert_eq!(unsaved, ["params.yaml", "train.sh"], "the model is in the store by now");
     sandbox.fsck()
 }
@@ -165,7 +168,10 @@ fn missing_data_is_named_before_anything_is_touched() -> Test {
     fs::remove_dir_all(project.cache().root().join("files"))?;
     let files = workspace(&sandbox)?;
     let plan = project.plan_apply(&Ctx::silent(), first.commit)?;
-    assert_eq!(plan.missing.iter().map(|path| path.as_str()).collect::<Vec<_>>(), ["model"]);
+    assert_eq!(
+        plan.missing.iter().map(exp_engine::core::RelPath::as_str).collect::<Vec<_>>(),
+        ["model"]
+    );
     let refused = project.apply(&Ctx::silent(), plan, "first");
     assert!(
         matches!(&refused, Err(Error::MissingData { paths }) if paths[0].as_str() == "model"),

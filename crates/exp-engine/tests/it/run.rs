@@ -141,16 +141,22 @@ fn a_run_is_undone_byte_for_byte() -> Test {
     let sandbox = Sandbox::with_stage()?;
     sandbox.run(&[])?;
     let files = ["params.yaml", "dvc.lock", "metrics.json", "model", ".gitignore"];
-    let before: Vec<String> = files.iter().map(|file| sandbox.read(file)).collect::<Result<_, _>>()?;
+    let before: Vec<String> =
+        files.iter().map(|file| sandbox.read(file)).collect::<Result<_, _>>()?;
     sandbox.run(&["lr=0.9"])?;
     let project = sandbox.project()?;
-    let plan = project.plan_undo(&Ctx::silent(), exp_engine::Direction::Undo)?.ok_or("nothing to undo")?;
+    let plan =
+        project.plan_undo(&Ctx::silent(), exp_engine::Direction::Undo)?.ok_or("nothing to undo")?;
     assert!(plan.changed_since.is_empty() && plan.moved_since.is_empty(), "{plan:?}");
     project.undo(&Ctx::silent(), plan)?;
     for (file, before) in files.iter().zip(before) {
         assert_eq!(sandbox.read(file)?, before, "{file}");
     }
-    assert_eq!(project.experiments().list()?.len(), 1, "the experiment is gone, the first one stays");
+    assert_eq!(
+        project.experiments().list()?.len(),
+        1,
+        "the experiment is gone, the first one stays"
+    );
     sandbox.fsck()
 }
 

@@ -58,7 +58,8 @@ impl Sandbox {
     }
 
     pub(crate) fn read(&self, path: &str) -> Result<String, Box<dyn Error>> {
-        Ok(fs::read_to_string(self.root().join(path)).map_err(|error| format!("{path}: {error}"))?)
+        Ok(fs::read_to_string(self.root().join(path))
+            .map_err(|error| format!("{path}: {error}"))?)
     }
 
     pub(crate) fn has(&self, path: &str) -> bool {
@@ -130,7 +131,12 @@ pub(crate) fn request(overrides: &[&str]) -> Result<RunRequest, Box<dyn Error>> 
 }
 
 pub(crate) fn git(dir: &Path, home: &Path, args: &[&str]) -> Result<String, Box<dyn Error>> {
-    let output = Command::new("git").args(args).current_dir(dir).env_clear().envs(environment(home)).output()?;
+    let output = Command::new("git")
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .envs(environment(home))
+        .output()?;
     if !output.status.success() {
         return Err(format!("git {args:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }

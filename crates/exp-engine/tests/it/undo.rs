@@ -1,6 +1,6 @@
 //! Undo and redo: byte for byte, many levels, and never over what somebody did since.
 
-use exp_engine::core::Ctx;
+use exp_engine::core::{Ctx, RelPath};
 use exp_engine::{Direction, Error, OnExisting, OperationKind, SaveRequest, UndoPlan};
 
 use crate::apply::{apply, made, undo, workspace};
@@ -15,7 +15,8 @@ fn plan(
 
 fn refs(sandbox: &Sandbox) -> Result<String, Box<dyn std::error::Error>> {
     let all = sandbox.git(&["for-each-ref", "--format=%(refname) %(objectname)"])?;
-    Ok(all.lines().filter(|line| !line.contains("oplog")).map(|line| format!("{line}\n")).collect())
+    let kept: Vec<&str> = all.lines().filter(|line| !line.contains("oplog")).collect();
+    Ok(kept.join("\n"))
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn work_done_since_is_named_and_not_lost() -> Test {
     sandbox.write("params.yaml", "lr: 8 # since\nfail: 0\n")?;
     let found = plan(&sandbox, Direction::Undo)?.ok_or("a plan")?;
     assert_eq!(
-        found.changed_since.iter().map(|path| path.as_str()).collect::<Vec<_>>(),
+        found.changed_since.iter().map(exp_engine::core::RelPath::as_str).collect::<Vec<_>>(),
         ["params.yaml"]
     );
     let refused = project.undo(&Ctx::silent(), found.clone());

@@ -132,7 +132,10 @@ impl Reader {
 
     /// Returns the top directory of a commit.
     pub fn tree_of(&self, id: CommitId) -> Result<Tree<'_>, GitError> {
-        let commit = self.repo.find_commit(id).map_err(|error| failed(&format!("read commit {id}"))(error))?;
+        let commit = self
+            .repo
+            .find_commit(id)
+            .map_err(|error| failed(&format!("read commit {id}"))(error))?;
         let tree = commit.tree_id().map_err(|error| failed(&format!("read commit {id}"))(error))?;
         Ok(Tree { reader: self, id: TreeId(raw(&tree)) })
     }
@@ -144,13 +147,15 @@ impl Reader {
 
     /// Returns the bytes of a file as Git stores them.
     pub fn blob(&self, id: BlobId) -> Result<Vec<u8>, GitError> {
-        let mut blob = self.repo.find_blob(id).map_err(|error| failed(&format!("read blob {id}"))(error))?;
+        let mut blob =
+            self.repo.find_blob(id).map_err(|error| failed(&format!("read blob {id}"))(error))?;
         Ok(blob.take_data())
     }
 
     /// Returns the size of a file in bytes as Git stores it, without reading all of it.
     pub fn blob_size(&self, id: BlobId) -> Result<u64, GitError> {
-        let header = self.repo.find_header(id).map_err(|error| failed(&format!("read blob {id}"))(error))?;
+        let header =
+            self.repo.find_header(id).map_err(|error| failed(&format!("read blob {id}"))(error))?;
         Ok(header.size())
     }
 
