@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::normalize::Normalizer;
 use crate::observe::{Observation, REPOSITORY, observe};
 use crate::oracle::{Oracle, OracleServer};
-use crate::sandbox::{Sandbox, git, run_shell};
+use crate::sandbox::{Sandbox, date, git, run_shell};
 use crate::scenario::{Scenario, Step};
 use crate::tool::{Answer, Tool};
 
@@ -49,6 +49,13 @@ impl Twin {
 
     fn dir(&self) -> PathBuf {
         self.repo().join(&self.below)
+    }
+
+    /// Sets the time that Git sees from here on.
+    fn set_time(&mut self, depth: usize, step: usize) {
+        for name in ["GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"] {
+            self.env.insert(name.to_owned(), date(depth, step));
+        }
     }
 }
 
@@ -97,7 +104,11 @@ impl<'a> Runner<'a> {
         twins: &mut [Twin; 2],
         trial: &mut Trial<'_>,
     ) -> io::Result<()> {
+        let depth = self.depth(scenario);
         for (index, (line, step)) in scenario.steps.iter().enumerate() {
+            for twin in &mut *twins {
+                twin.set_time(depth, index);
+            }
             let place = format!("{}.scn:{line}", scenario.area);
             let next = scenario.steps.get(index + 1).map(|(_, step)| step);
             let ours = if let Some(Step::Ours(args)) = next { Some(args) } else { None };
@@ -176,7 +187,9 @@ impl<'a> Runner<'a> {
         }
         let env = self.sandbox.env("fixtures", &[self.oracle.bin().to_path_buf()]);
         let mut twin = Twin { root: root.clone(), env, below: String::new(), is_subject: false };
-        for (line, step) in &recipe.steps {
+        let depth = self.depth(recipe);
+        for (index, (line, step)) in recipe.steps.iter().enumerate() {
+            twin.set_time(depth, index);
             match step {
                 Step::Write(path, content) => {
                     let path = twin.dir().join(path);
@@ -200,6 +213,12 @@ impl<'a> Runner<'a> {
         }
         self.ready.insert(name.to_owned(), root.clone());
         Ok(root)
+    }
+
+    /// How many fixtures come before a scenario or fixture.
+    fn depth(&self, of: &Scenario) -> usize {
+        let base = |one: &Scenario| one.from.as_deref().and_then(|name| self.fixtures.get(name));
+        std::iter::successors(base(of), |&one| base(one)).count()
     }
 
     fn twin(&self, place: &Path, name: &str, is_subject: bool) -> Twin {

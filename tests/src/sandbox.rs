@@ -47,7 +47,7 @@ impl Sandbox {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let mut dirs: Vec<String> = search.iter().map(|dir| text(dir)).collect();
         dirs.push(machine_path());
-        let date = "2026-01-02T03:04:05+00:00".to_owned();
+        let date = date(0, 0);
         [
             ("PATH", dirs.join(":")),
             ("HOME", text(&home)),
@@ -72,6 +72,14 @@ impl Sandbox {
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
     }
+}
+
+/// The time that Git sees in step `step` of something that `depth` fixtures come before.
+///
+/// What is made later is later, so that orders by time are no accident; two runs see the same times.
+pub(crate) fn date(depth: usize, step: usize) -> String {
+    let (minute, second) = (step / 60 % 60, step % 60);
+    format!("2026-01-02T{:02}:{minute:02}:{second:02}+00:00", (3 + depth) % 24)
 }
 
 /// Runs one line of shell in a directory and returns what it answered.
@@ -117,6 +125,13 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn later_steps_and_deeper_fixtures_are_later() {
+        let dates = [date(0, 0), date(0, 59), date(0, 61), date(1, 0), date(2, 5)];
+        assert!(dates.is_sorted(), "{dates:?}");
+        assert_eq!(dates[2], "2026-01-02T03:01:01+00:00");
+    }
 
     #[test]
     fn commands_see_the_home_of_the_sandbox_and_nothing_of_the_machine() -> io::Result<()> {
