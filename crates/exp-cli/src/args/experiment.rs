@@ -106,6 +106,7 @@ pub(crate) struct CleanArgs {}
 
 /// Flags of `undo`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct UndoArgs {
     /// Do again what was undone last
     #[arg(long, conflicts_with = "list")]

@@ -216,7 +216,7 @@ fn remove_remotely(
             project.git().first_parents(commit, n.unwrap_or(usize::MAX)).map_err(Error::from)?;
         let prefixes: Vec<String> = commits
             .iter()
-            .map(|commit| commit.to_string())
+            .map(ToString::to_string)
             .map(|hex| format!("refs/exps/{}/{}/", &hex[..2], &hex[2..]))
             .collect();
         let is_of =
@@ -284,16 +284,13 @@ fn rename(session: &mut Session<'_, '_>, args: &RenameArgs) -> Outcome {
         }
     }
     let experiment = one(session, &project, &args.experiment)?;
-    let to = ExpName::new(&args.name).map_err(|error| match is_dvc {
-        true => Failure::Dvc {
+    let to = ExpName::new(&args.name).map_err(|error| if is_dvc { Failure::Dvc {
             message: format!(
                 "Invalid exp name {}, the exp name must follow rules in https://git-scm.com/docs/git-check-ref-format",
                 args.name
             ),
             code: 255,
-        },
-        false => Error::from(error).into(),
-    })?;
+        } } else { Error::from(error).into() })?;
     let existing = if args.force { OnExisting::Replace } else { OnExisting::Refuse };
     let renamed = session.perform(BRIEF, |ctx| project.rename(ctx, &experiment, &to, existing));
     renamed.map_err(|error| match error {

@@ -99,15 +99,13 @@ fn undo(session: &mut Session<'_, '_>, args: &UndoArgs) -> Outcome {
 
 fn log(session: &mut Session<'_, '_>, args: &LogArgs) -> Outcome {
     let project = session.project()?;
-    let experiment = match &args.experiment {
-        Some(spec) => session.perform(BRIEF, |ctx| project.find_experiment(ctx, spec))?,
-        None => match project.latest_unfinished()? {
-            Some(experiment) => experiment,
-            None => {
-                session.note("No run failed: there is no log.")?;
-                return Ok(ExitStatus::FAILED);
-            }
-        },
+    let named = args.experiment.as_deref();
+    let named = named.map(|spec| session.perform(BRIEF, |ctx| project.find_experiment(ctx, spec)));
+    let found =
+        named.transpose()?.map_or_else(|| project.latest_unfinished(), |one| Ok(Some(one)))?;
+    let Some(experiment) = found else {
+        session.note("No run failed: there is no log.")?;
+        return Ok(ExitStatus::FAILED);
     };
     let store = project.experiments();
     let record = store.record(&experiment).map_err(Error::from)?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use exp_engine::core::{Ctx, RelPath};
+use exp_engine::core::Ctx;
 use exp_engine::refs::{CommitId, Experiment};
 use exp_engine::{Direction, Error, Kept, Project, RunOutcome};
 
@@ -34,9 +34,6 @@ pub(crate) fn undo(project: &Project) -> Result<(), Error> {
 }
 
 /// Mode and bytes of files, by path.
-pub(crate) type Files = BTreeMap<String, (u32, Vec<u8>)>;
-
-/// Files with their modes, by path.
 pub(crate) type Files = BTreeMap<String, (u32, Vec<u8>)>;
 
 /// Returns every file of the workspace but those of Git and of the project's own business, with its mode.

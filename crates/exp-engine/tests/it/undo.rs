@@ -1,6 +1,6 @@
 //! Undo and redo: byte for byte, many levels, and never over what somebody did since.
 
-use exp_engine::core::{Ctx, RelPath};
+use exp_engine::core::Ctx;
 use exp_engine::{Direction, Error, OnExisting, OperationKind, SaveRequest, UndoPlan};
 
 use crate::apply::{apply, made, undo, workspace};
