@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use exp_engine::core::{CancelToken, Ctx, FailurePolicy, NullSink, RelPath};
 use exp_engine::refs::GitEnv;
-use exp_engine::{Config, ConfigFiles, Project, ProjectOptions, ShellOptions};
+use exp_engine::{ConfigFiles, Project, ProjectOptions, ShellOptions};
 
 use crate::diagnostic::Failure;
 use crate::grammar::Grammar;
@@ -93,11 +93,6 @@ impl Session<'_, '_> {
             ..ProjectOptions::default()
         };
         Ok(Project::discover(self.cwd(), options)?)
-    }
-
-    /// Returns the merged and checked configuration.
-    pub(crate) fn config(&self) -> Result<Config, Failure> {
-        Ok(self.config_files().load()?)
     }
 
     /// Writes a line of the answer.

@@ -21,6 +21,12 @@ const FILE: &str = "operation.json";
 /// How often appending is tried again when another process appended first.
 const TRIES: usize = 20;
 
+/// The part of an operation that every version has.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 /// An operation of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedOperation {
@@ -91,11 +97,14 @@ pub(crate) fn read(git: &Git, limit: usize) -> Result<Vec<LoggedOperation>, Erro
         let info = reader.commit(commit)?;
         // The log begins with a commit that holds no operation.
         let Some(bytes) = reader.tree(info.tree).read(FILE)? else { break };
-        let operation: Operation =
+        // The version first: what a newer one says in other words is not damaged.
+        let Versioned { version } =
             serde_json::from_slice(&bytes).map_err(|source| corrupt(&what(), source))?;
-        if operation.version > VERSION {
+        if version > VERSION {
             return Err(Error::Newer { what: what() });
         }
+        let operation: Operation =
+            serde_json::from_slice(&bytes).map_err(|source| corrupt(&what(), source))?;
         next = info.parents.first().copied();
         operations.push(LoggedOperation { commit, operation });
     }

@@ -93,16 +93,13 @@ pub(super) fn asked(
     let Some(command) = answer(&command) else { return Ok(None) };
     let mut paths = Vec::new();
     for one in questions(args) {
-        paths.push(match one.given {
-            Some(given) => answer(given),
-            None => {
-                let line = ask(
-                    session,
-                    &format!("Path to a {} [{}, n to omit]: ", one.what, one.default),
-                )?;
-                answer(if line.is_empty() { one.default } else { &line })
-            }
-        });
+        if let Some(given) = one.given {
+            paths.push(answer(given));
+            continue;
+        }
+        let question = format!("Path to a {} [{}, n to omit]: ", one.what, one.default);
+        let line = ask(session, &question)?;
+        paths.push(answer(if line.is_empty() { one.default } else { &line }));
     }
     let paths = paths.try_into().unwrap_or_default();
     Ok(Some(stage(args, command, paths)))
@@ -136,7 +133,7 @@ fn introduce(session: &mut Session<'_, '_>) -> Result<(), Failure> {
 ///
 /// The end of the input ends the command.
 fn ask(session: &mut Session<'_, '_>, question: &str) -> Result<String, Failure> {
-    let io = &mut session.io;
+    let io = &mut *session.io;
     let written = io.err.write_all(question.as_bytes()).and_then(|()| io.err.flush());
     written.map_err(Failure::Output)?;
     let mut line = Vec::new();
