@@ -31,10 +31,16 @@ const JOBS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 #[non_exhaustive]
 pub enum SyncError {
     /// There are outputs to send, and no data remote is configured that they could go to.
-    #[error("{n_outputs} {} only in this store, and no data remote is set", is_or_are(*n_outputs))]
+    #[error(
+        "{n_outputs} {} only in this store, and no data remote is set: {}",
+        is_or_are(*n_outputs),
+        listed(outputs)
+    )]
     NoRemote {
         /// How many outputs.
         n_outputs: usize,
+        /// Them, by experiment and path.
+        outputs: Vec<MissingObject>,
         /// Their size together, as far as it is recorded.
         bytes: u64,
     },

@@ -38,7 +38,7 @@ fn a_push_without_a_data_remote_is_refused_with_both_ways_out() -> Outcome {
     let ran = sandbox.run("exp push e1");
     assert_eq!((ran.code, ran.out.as_str()), (3, ""));
     assert!(
-        ran.err.contains("1 output is only in this store, and no data remote is set\n"),
+        ran.err.contains("1 output is only in this store, and no data remote is set: `"),
         "{}",
         ran.err
     );

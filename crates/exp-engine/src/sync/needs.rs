@@ -88,6 +88,21 @@ impl Needs {
         (sizes.len(), sizes.values().sum())
     }
 
+    /// Returns the distinct outputs, each with an experiment that needs it.
+    pub(super) fn outputs(&self) -> Vec<MissingObject> {
+        let by_id: BTreeMap<ObjectId, &Need> =
+            self.all.iter().map(|need| (need.id, need)).collect();
+        let mut outputs: Vec<MissingObject> = (by_id.into_values())
+            .map(|need| MissingObject {
+                experiment: need.experiment.clone(),
+                path: need.path.clone(),
+                id: need.id,
+            })
+            .collect();
+        outputs.sort();
+        outputs
+    }
+
     /// Parts the objects by the remote they belong to; `None` for those that have none.
     pub(super) fn by_remote(
         &self,

@@ -123,7 +123,8 @@ impl Project {
                     continue;
                 }
                 let (n_outputs, bytes) = needs.extent();
-                return Err(SyncError::NoRemote { n_outputs, bytes }.into());
+                let outputs = needs.outputs();
+                return Err(SyncError::NoRemote { n_outputs, outputs, bytes }.into());
             };
             needs.warn_uncommitted(self, ctx, &remote);
             let plan =

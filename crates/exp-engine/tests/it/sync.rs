@@ -151,7 +151,7 @@ fn without_a_data_remote_nothing_is_pushed_unless_results_alone_are_asked_for() 
     let experiment = sandbox.experiment("0.5", "half")?;
     let error = sandbox.push(&experiment).unwrap_err();
     assert!(
-        matches!(error, Error::Sync(SyncError::NoRemote { n_outputs: 2, bytes: 18 })),
+        matches!(error, Error::Sync(SyncError::NoRemote { n_outputs: 2, bytes: 18, .. })),
         "{error:?}"
     );
     assert!(sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?.is_empty());
