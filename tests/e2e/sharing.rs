@@ -50,13 +50,12 @@ fn experiments_stay_visible_after_an_amended_commit() -> Outcome {
     project.done("repo", &["run", "-n", "e1", "-S", "lr=0.5"])?;
     project.git(&["checkout", "-q", "--", "."])?;
     project.git(&["commit", "-q", "--amend", "-m", "Better words"])?;
-    assert!(
-        project.done("repo", &["show"])?.contains("e1"),
-        "the experiment is gone from the table"
-    );
-    assert!(
-        project.done("repo", &["list"])?.contains("e1"),
-        "the experiment is gone from the list"
-    );
+    for (command, note) in [("show", "rewritten"), ("list", "other commits")] {
+        let said = project.done("repo", &[command])?;
+        assert!(said.contains(note), "`exp {command}` does not tell of the experiment:\n{said}");
+        let said = project.done("repo", &[command, "-A"])?;
+        assert!(said.contains("e1"), "`exp {command} -A` lacks the experiment:\n{said}");
+    }
+    assert!(project.done("repo", &["apply", "e1"]).is_ok(), "the experiment cannot be applied");
     Ok(())
 }
