@@ -87,10 +87,3 @@ pub(crate) struct ReproArgs {
     #[arg(long)]
     pub(crate) no_run_cache: bool,
 }
-
-/// Flags of `log`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct LogArgs {
-    /// The run, by name, prefix or commit
-    pub(crate) experiment: String,
-}

@@ -11,7 +11,7 @@ use exp_engine::{Error, Kept, Place, Project, ReproRequest, RunOutcome, RunReque
 
 use super::stage::{git_hint, select_failure};
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
-use crate::args::run::{LogArgs, ReproArgs, RunArgs, StageFlags};
+use crate::args::run::{ReproArgs, RunArgs, StageFlags};
 use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
 use crate::progress::failure_text;
@@ -44,28 +44,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         long: "",
         dvc_failure: DvcFailure::PLAIN,
     },
-    command! {
-        args: LogArgs,
-        run: log,
-        exp: Some("log"),
-        dvc: None,
-        topic: Topic::Compare,
-        about: "Print what the commands of a run wrote that did not finish",
-        long: "",
-        dvc_failure: DvcFailure::PLAIN,
-    },
 ];
-
-fn log(session: &mut Session<'_, '_>, args: &LogArgs) -> Outcome {
-    let project = session.project()?;
-    let experiment = project.find_experiment(&Ctx::silent(), &args.experiment)?;
-    let Some(log) = project.experiments().log(&experiment).map_err(Error::from)? else {
-        session.note(&format!("No log is kept of {}.", experiment.name))?;
-        return Ok(ExitStatus::FAILED);
-    };
-    session.io.out.write_all(&log).map_err(Failure::Output)?;
-    Ok(ExitStatus::DONE)
-}
 
 fn run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
     let project = session.project()?;
