@@ -391,7 +391,7 @@ fn a_dry_run_touches_nothing() {
     let report = run_all(&ctx, &project, &unchecked(CHAIN), &executor, &options);
     same(
         &recorder.lines().join("\n"),
-        "data.dvc fresh\na started\nb restored from LockFile\nc open on b\nside fresh",
+        "data.dvc fresh\na started\na > run a\nb restored from LockFile\nc open on b\nside fresh",
     );
     same(
         &report_text(&report),
