@@ -7,8 +7,8 @@ use std::path::Path;
 use exp_engine::core::RelPath;
 use exp_engine::refs::{Experiment, OnDiverged};
 use exp_engine::{
-    DataSync, DataSyncOptions, DataTransfer, Error, Project, PullReport, PullRequest, PushCheck,
-    PushReport, PushRequest, RemoteSelection,
+    DataSync, DataSyncOptions, DataTransfer, Error, MissingObject, Project, PullReport,
+    PullRequest, PushCheck, PushReport, PushRequest, RemoteSelection,
 };
 
 use super::data::words::listed;
@@ -114,11 +114,16 @@ fn tell_push(session: &mut Session<'_, '_>, git_remote: &str, report: &PushRepor
     }
     let sent = report.pushed.iter().chain(&report.up_to_date);
     let names: Vec<String> = sent.map(|one| format!("`exp apply {}`", one.name)).collect();
-    if !names.is_empty() && report.is_complete() {
+    if !names.is_empty() && report.can_apply() {
         session.note(&format!(
             " {} a fresh clone can {}",
             symbol(session, true),
             listed(&names)
+        ))?;
+    } else if !names.is_empty() && report.is_complete() {
+        session.note(&format!(
+            " ! a fresh clone cannot apply this yet: {}",
+            commit_config(&report.uncommitted_remotes)
         ))?;
     } else if !names.is_empty() {
         let n = report.n_left.max(report.missing.len());
@@ -160,6 +165,13 @@ fn check(
     Ok(status)
 }
 
+/// Says what is missing when only this machine knows the data remotes.
+fn commit_config(remotes: &[String]) -> String {
+    let names: Vec<String> = remotes.iter().map(|name| format!("`{name}`")).collect();
+    let noun = if names.len() == 1 { "remote" } else { "remotes" };
+    format!("commit .dvc/config so that a clone knows the {noun} {}", names.join(", "))
+}
+
 fn check_lines(found: &PushCheck, git_remote: &str) -> Vec<String> {
     let mut lines = Vec::new();
     lines.push(match found.remote_commit {
@@ -178,6 +190,9 @@ fn check_lines(found: &PushCheck, git_remote: &str) -> Vec<String> {
     let objects = |n: u64| if n == 1 { "1 object".to_owned() } else { format!("{n} objects") };
     lines.push(format!("data  {} found, {} missing", objects(found.n_found), found.missing.len()));
     lines.extend(found.missing.iter().map(|one| format!("data  missing: {}", one.path)));
+    if !found.uncommitted_remotes.is_empty() {
+        lines.push(format!("data  {}", commit_config(&found.uncommitted_remotes)));
+    }
     let kept = found.kept_here.iter();
     lines
         .extend(kept.map(|path: &RelPath| format!("data  kept from remotes by its stage: {path}")));
@@ -212,18 +227,29 @@ fn tell_pull(session: &mut Session<'_, '_>, git_remote: &str, report: &PullRepor
         session.note(&format!("apply: exp apply {}   undo: exp undo", one.name))?;
     }
     let mut status = ExitStatus::DONE;
-    if !report.missing.is_empty() {
-        let mut paths: Vec<String> = report
-            .missing
-            .iter()
-            .map(|one| format!("`{}` of {}", one.path, one.experiment))
-            .collect();
+    let named = |missing: &[&MissingObject]| {
+        let name = |one: &&MissingObject| format!("`{}` of {}", one.path, one.experiment);
+        let mut paths: Vec<String> = missing.iter().map(name).collect();
         paths.dedup();
+        paths
+    };
+    let (homeless, unsent): (Vec<&MissingObject>, Vec<&MissingObject>) =
+        report.missing.iter().partition(|one| report.without_remote.contains(one));
+    if !homeless.is_empty() {
+        session.warn(&format!(
+            "error: no data remote is configured here, so this data was not received: {}\nhint: run `exp remote add -d \
+             store URL` with the URL that it was pushed to, then `exp pull` again",
+            listed(&named(&homeless))
+        ))?;
+        status = ExitStatus::FAILED;
+    }
+    if let Some(first) = unsent.first() {
+        let paths = named(&unsent);
         session.warn(&format!(
             "error: data that nobody pushed: {}\nhint: who has it runs `exp push --check {}` and `exp push {}`",
             listed(&paths),
-            report.missing[0].experiment,
-            report.missing[0].experiment
+            first.experiment,
+            first.experiment
         ))?;
         status = ExitStatus::FAILED;
     }

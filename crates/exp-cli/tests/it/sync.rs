@@ -67,17 +67,25 @@ fn a_push_sends_data_and_ref_and_a_check_proves_it() -> Outcome {
         "{}",
         ran.err
     );
-    assert!(ran.err.ends_with(" ✓ a fresh clone can `exp apply e1`\n"), "{}", ran.err);
+    let missing = "commit .dvc/config so that a clone knows the remote `store`\n";
+    assert!(ran.err.ends_with(missing) && !ran.err.contains("clone can `"), "{}", ran.err);
     let ran = sandbox.run("exp push --check last");
+    assert_eq!(ran.code, 1);
     assert!(
-        ran.out.starts_with("✓ e1: a fresh clone can apply it\n  git   origin has it\n"),
+        ran.out.starts_with("✗ e1: a fresh clone cannot apply it\n  git   origin has it\n"),
         "{}",
         ran.out
     );
+    assert!(ran.out.ends_with(&format!("data  {missing}")), "{}", ran.out);
     assert_eq!(sandbox.run("exp push").code, 2, "a name is asked for");
     assert!(sandbox.run("exp push --all").err.contains("e1  was there"));
     sandbox.git(&["clone", "-q", "-b", "main", "../origin.git", "../clone"])?;
     let clone = sandbox.root().join("../clone").canonicalize()?;
+    let ran = sandbox.run_in(&clone, "exp pull");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("error: no data remote is configured here"), "{}", ran.err);
+    assert!(!ran.err.contains("nobody pushed"), "{}", ran.err);
+    sandbox.run_in(&clone, "exp undo");
     fs::copy(sandbox.root().join(".dvc/config"), clone.join(".dvc/config"))?;
     let ran = sandbox.run_in(&clone, "exp pull");
     assert_eq!(ran.code, 0, "{}", ran.err);

@@ -27,6 +27,8 @@ pub struct PushCheck {
     pub missing: Vec<MissingObject>,
     /// Outputs that are kept from remotes by their stage: `push: false`.
     pub kept_here: Vec<RelPath>,
+    /// Data remotes that its data belongs on and that its own `.dvc/config` does not lead to, sorted.
+    pub uncommitted_remotes: Vec<String>,
 }
 
 impl PushCheck {
@@ -35,6 +37,7 @@ impl PushCheck {
         self.remote_commit == Some(self.experiment.commit)
             && self.missing.is_empty()
             && self.kept_here.is_empty()
+            && self.uncommitted_remotes.is_empty()
     }
 }
 
@@ -63,6 +66,7 @@ impl Project {
             n_found: 0,
             missing: Vec::new(),
             kept_here: needs.kept_here.iter().cloned().collect(),
+            uncommitted_remotes: Vec::new(),
         };
         for (name, ids) in needs.by_remote(self, remote) {
             let open = match &name {
@@ -74,6 +78,9 @@ impl Project {
                 check.missing.extend(needs.name(self, &ids));
                 continue;
             };
+            if !needs.is_carried(self, remote, &open) {
+                check.uncommitted_remotes.push(open.config.name.clone());
+            }
             let (wanted, absent) = look(ctx, &open, &ids)?;
             check.n_found += (wanted - absent.len()) as u64;
             check.missing.extend(needs.name(self, &absent));

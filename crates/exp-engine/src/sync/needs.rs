@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exp_core::{Ctx, ObjectId, RelPath, Warning};
+use exp_core::{ObjectId, RelPath};
 use exp_refs::{CommitId, ExpName, Experiment};
 
 use super::{MissingObject, OpenRemote};
@@ -29,8 +29,8 @@ pub(super) struct Needs {
     pub(super) all: Vec<Need>,
     /// Outputs that are kept from remotes: `push: false`.
     pub(super) kept_here: BTreeSet<RelPath>,
-    /// The configuration that each experiment carries.
-    configs: Vec<(ExpName, Vec<u8>)>,
+    /// The configuration that each experiment carries; empty for one that carries none.
+    configs: Vec<Vec<u8>>,
 }
 
 impl Needs {
@@ -51,9 +51,8 @@ impl Needs {
         let tree = reader.tree_of(experiment.commit)?.id();
         let source = TreeSource::new(&reader, tree, project.prefix().clone());
         let view = View::load(&source, project.root(), Broken::Fail)?;
-        if let Some(config) = source.read(&RelPath::new(".dvc/config")?)? {
-            self.configs.push((experiment.name.clone(), config));
-        }
+        let config = source.read(&RelPath::new(".dvc/config")?)?;
+        self.configs.push(config.unwrap_or_default());
         for stage in &view.stages {
             let Some(lock) = view.recorded(&stage.id) else { continue };
             // What was imported from another repository is fetched from there.
@@ -143,19 +142,27 @@ impl Needs {
         named
     }
 
-    /// Warns when the configuration that the experiments carry does not lead to the remote.
-    pub(super) fn warn_uncommitted(&self, project: &Project, ctx: &Ctx<'_>, remote: &OpenRemote) {
+    /// Returns whether the configuration that every experiment carries leads a clone to the remote: it has it with the
+    /// same URL, and as the default where an output relies on that.
+    pub(super) fn is_carried(
+        &self,
+        project: &Project,
+        asked: Option<&str>,
+        remote: &OpenRemote,
+    ) -> bool {
         let name = &remote.config.name;
+        let is_default =
+            asked.is_none() && project.config().default_remote().as_ref() == Some(name);
+        let by_default = is_default && self.all.iter().any(|need| need.remote.is_none());
         let carries = |bytes: &[u8]| {
             let path = project.root().join(".dvc/config");
             let files = ConfigFiles { project: Some(path), ..ConfigFiles::default() };
             let config = files.load_with_project(Some(bytes));
             config.is_ok_and(|config| {
                 config.remote(name).is_ok_and(|one| one.url == remote.config.url)
+                    && (!by_default || config.default_remote().as_ref() == Some(name))
             })
         };
-        if !self.configs.iter().all(|(_, config)| carries(config)) {
-            ctx.warn(&Warning::RemoteNotCommitted { remote: name.clone() });
-        }
+        self.configs.iter().all(|config| carries(config))
     }
 }

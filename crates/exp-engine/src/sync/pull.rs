@@ -50,6 +50,8 @@ pub struct PullReport {
     pub data: Vec<DataTransfer>,
     /// Data that is neither here nor on its remote, or that has no remote.
     pub missing: Vec<MissingObject>,
+    /// Those of `missing` that have no remote: none is configured here that they could come from.
+    pub without_remote: Vec<MissingObject>,
     /// Outputs whose data was left on purpose: how many.
     pub n_left: usize,
 }
@@ -151,7 +153,8 @@ impl Project {
                         absent.push(need.id);
                     }
                 }
-                report.missing.extend(needs.name(self, &absent));
+                report.without_remote = needs.name(self, &absent);
+                report.missing.extend(report.without_remote.iter().cloned());
                 continue;
             };
             let plan =

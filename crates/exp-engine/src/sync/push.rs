@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use exp_cache::{plan_push, push, push_runs};
-use exp_core::Ctx;
+use exp_core::{Ctx, Warning};
 use exp_refs::{Experiment, GitCli, OnDiverged, RefName};
 
 use super::needs::Needs;
@@ -39,12 +39,19 @@ pub struct PushReport {
     pub missing: Vec<MissingObject>,
     /// Outputs of the sent experiments that were not sent on purpose: how many.
     pub n_left: usize,
+    /// Data remotes that were sent to and that an experiment's own `.dvc/config` does not lead to, sorted.
+    pub uncommitted_remotes: Vec<String>,
 }
 
 impl PushReport {
-    /// Returns whether a fresh clone has all data of the sent experiments.
+    /// Returns whether all data of the sent experiments is on the data remotes.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.n_left == 0
+    }
+
+    /// Returns whether a fresh clone can apply the sent experiments: it has all data and knows where that is.
+    pub fn can_apply(&self) -> bool {
+        self.is_complete() && self.uncommitted_remotes.is_empty()
     }
 }
 
@@ -126,7 +133,11 @@ impl Project {
                 let outputs = needs.outputs();
                 return Err(SyncError::NoRemote { n_outputs, outputs, bytes }.into());
             };
-            needs.warn_uncommitted(self, ctx, &remote);
+            if !needs.is_carried(self, asked, &remote) {
+                let name = remote.config.name.clone();
+                ctx.warn(&Warning::RemoteNotCommitted { remote: name.clone() });
+                report.uncommitted_remotes.push(name);
+            }
             let plan =
                 plan_push(ctx, self.cache(), &remote.remote, &ids).map_err(SyncError::from)?;
             missing.extend(plan.missing().iter().copied());

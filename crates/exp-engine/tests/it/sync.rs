@@ -163,6 +163,30 @@ fn without_a_data_remote_nothing_is_pushed_unless_results_alone_are_asked_for() 
 }
 
 #[test]
+fn a_remote_that_only_this_machine_knows_is_named() -> Test {
+    let sandbox = shared(None)?;
+    sandbox.write(".dvc/config", "")?;
+    let experiment = sandbox.experiment("0.5", "half")?;
+    // A remote that the experiment does not carry, then one that it carries, but not as the default.
+    let url = "['remote \"store\"']\n    url = ../../store\n";
+    sandbox.write(".dvc/config.local", &format!("[core]\n    remote = store\n{url}"))?;
+    let report = sandbox.push(&experiment)?;
+    assert_eq!(report.uncommitted_remotes, ["store"]);
+    assert!(report.is_complete() && !report.can_apply());
+    let check = sandbox.project()?.check_push(&Ctx::silent(), "origin", &experiment, None)?;
+    assert_eq!(check.uncommitted_remotes, ["store"]);
+    assert!(check.missing.is_empty() && !check.can_apply());
+    sandbox.write(".dvc/config", url)?;
+    let other = sandbox.experiment("0.6", "other")?;
+    assert!(!sandbox.push(&other)?.can_apply(), "the default is known here only");
+    fs::remove_file(sandbox.root().join(".dvc/config.local"))?;
+    sandbox.write(".dvc/config", &format!("[core]\n    remote = store\n{url}"))?;
+    let third = sandbox.experiment("0.7", "third")?;
+    assert!(sandbox.push(&third)?.can_apply() && sandbox.can_apply(&third)?);
+    Ok(())
+}
+
+#[test]
 fn data_that_is_nowhere_is_named_and_the_ref_stays_here() -> Test {
     let sandbox = shared(None)?;
     let experiment = sandbox.experiment("0.5", "half")?;
