@@ -1,5 +1,6 @@
 //! What to do about an error: commands, which the libraries do not know.
 
+use exp_engine::params::ApplyError;
 use exp_engine::refs::{BranchError, EditError, FindError};
 use exp_engine::{ConfigError, DataError, Error, SelectorError, SyncError};
 
@@ -38,10 +39,22 @@ pub(super) fn of(error: &Error) -> Vec<String> {
             one("write `best:METRIC:min` or `best:METRIC:max`")
         }
         Error::Selector(SelectorError::None { .. }) => one("run `exp run` first"),
+        Error::Apply { source, .. } => parameter(source),
         Error::Data(error) => data(error),
         Error::Sync(error) => sync(error),
         _ => Vec::new(),
     }
+}
+
+fn parameter(error: &ApplyError) -> Vec<String> {
+    let ApplyError::NotFound { key, near } = error else { return Vec::new() };
+    let near: Vec<String> = near.iter().map(|key| format!("`{key}`")).collect();
+    let mut hints = Vec::new();
+    if !near.is_empty() {
+        hints.push(format!("did you mean {}?", near.join(" or ")));
+    }
+    hints.push(format!("write `+{key}=VALUE` to add it"));
+    hints
 }
 
 fn find(error: &FindError) -> Vec<String> {

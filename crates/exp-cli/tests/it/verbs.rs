@@ -192,3 +192,21 @@ fn an_apply_that_is_killed_is_undone_by_the_next_command() -> Outcome {
     sandbox.git(&["fsck", "--strict"])?;
     Ok(())
 }
+
+#[test]
+fn an_unknown_parameter_is_told_with_what_is_like_it_and_how_to_add_it() -> Outcome {
+    let sandbox = project()?;
+    let ran = sandbox.run("exp run -S lrr=3");
+    assert_ne!(ran.code, 0);
+    assert!(ran.err.contains("`lrr` does not exist"), "{}", ran.err);
+    assert!(
+        ran.err.contains("hint: did you mean `lr`?\nhint: write `+lrr=VALUE` to add it\n"),
+        "{}",
+        ran.err
+    );
+    let ran = sandbox.run("exp run -S momentum=3");
+    assert!(!ran.err.contains("did you mean"), "{}", ran.err);
+    assert!(ran.err.contains("hint: write `+momentum=VALUE` to add it"), "{}", ran.err);
+    assert_eq!(sandbox.run("exp run -S +momentum=3").code, 0, "the hint works");
+    Ok(())
+}
