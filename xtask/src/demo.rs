@@ -25,8 +25,8 @@ pub(crate) enum After {
 const EXPERIMENTS: &[(&str, &[&str])] = &[
     ("narrow", &["train.hidden=4", "train.learning_rate=0.02"]),
     ("wide", &["train.hidden=24", "train.learning_rate=0.02"]),
-    ("fast", &["train.hidden=8", "train.learning_rate=0.1"]),
     ("wide-and-fast", &["train.hidden=24", "train.learning_rate=0.05"]),
+    ("fast", &["train.hidden=8", "train.learning_rate=0.1"]),
 ];
 
 /// Reads the switches, builds the release binary unless one is given, and walks.

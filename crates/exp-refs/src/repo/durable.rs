@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::sync::{MutexGuard, PoisonError};
+use std::thread;
 
 use super::Git;
 use crate::error::GitError;
