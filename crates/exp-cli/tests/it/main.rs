@@ -75,7 +75,8 @@ impl Sandbox {
         let date = format!("{time} +0000");
         let mut command = Command::new("git");
         command.args(args).current_dir(&self.cwd).envs(self.vars());
-        let output = command.env("GIT_COMMITTER_DATE", &date).env("GIT_AUTHOR_DATE", &date).output()?;
+        let output =
+            command.env("GIT_COMMITTER_DATE", &date).env("GIT_AUTHOR_DATE", &date).output()?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
         }
