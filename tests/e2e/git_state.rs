@@ -50,11 +50,15 @@ fn a_killed_run_moves_nothing_and_the_next_command_goes_on() -> Outcome {
     let changed = before.changed(&project.git_check().snapshot()?);
     assert_eq!(changed, Vec::<String>::new(), "a killed run moved something");
     assert_eq!(project.experiments()?, Vec::<String>::new(), "DVC would list a killed run");
+    // Whoever looks next finds what the killed run left behind and keeps it.
+    assert!(project.done("repo", &["show"])?.contains("killed"), "`exp show` hides the killed run");
     project.git(&["checkout", "-q", "--", "."])?;
     project.done("repo", &["run", "-n", "after", "-S", "lr=0.9"])?;
     assert_eq!(project.experiments()?, ["after"]);
-    // The next run found what the killed one left behind and kept it.
-    assert!(project.done("repo", &["show"])?.contains("killed"), "`exp show` hides the killed run");
+    assert!(
+        project.done("repo", &["show"])?.contains("killed"),
+        "`exp show` forgot the killed run"
+    );
     Ok(project.git_check().fsck()?)
 }
 

@@ -13,11 +13,38 @@ use rustix::process::Signal;
 use crate::change::{self, Journal, RunJournal};
 use crate::error::Error;
 use crate::files;
+use crate::hold::Hold;
 use crate::process::Owner;
 use crate::project::Project;
 use crate::shell::signal_group;
 use crate::snapshot;
 use crate::view::{Broken, View};
+
+impl Project {
+    /// Finishes what processes began that are gone: a run that was killed is recorded as died, with what it left. Every
+    /// command that changes something does this first; who only looks may call it to see such runs at once.
+    ///
+    /// Does nothing while a run is under way or another process is doing the same.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be read or recorded; what was to be finished stays for the next attempt.
+    pub fn recover(&self, ctx: &Ctx<'_>) -> Result<(), Error> {
+        let is_journal =
+            |path: PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        let journals = fs::read_dir(self.scratch().join("ops"));
+        if !journals.is_ok_and(|mut found| {
+            found.any(|entry| entry.is_ok_and(|entry| is_journal(entry.path())))
+        }) {
+            return Ok(());
+        }
+        match Hold::idle(ctx, self) {
+            Ok(_hold) => recover(self, ctx),
+            Err(Error::Busy { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
 
 /// Finishes all operations whose process is gone: ends what is left of their commands, records a run as died, and
 /// appends the operation to the log so that it can be undone.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use exp_engine::core::Ctx;
+use exp_engine::core::{Ctx, Warning};
 use exp_engine::params::Precision;
 use exp_engine::refs::{CommitId, Experiment, FindError, GitCli, RevisionError};
 use exp_engine::{
@@ -68,7 +68,14 @@ fn show(session: &mut Session<'_, '_>, args: &ShowArgs) -> Outcome {
         params: if args.param_deps { Params::OfStages } else { Params::All },
     };
     let table = session
-        .look(|ctx| show_table(ctx, &project, &request))
+        .look(|ctx| {
+            if let Err(error) = project.recover(ctx) {
+                // The table does not depend on it, and the next run says why with an error of its own.
+                let what = "what a killed command left".to_owned();
+                ctx.warn(&Warning::Unreadable { what, why: error.to_string() });
+            }
+            show_table(ctx, &project, &request)
+        })
         .map_err(|error| unknown_revision(is_dvc, "failed to show experiments - ", 1, error))?;
     let now = project.now();
     if args.json {
