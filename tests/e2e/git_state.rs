@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::project::{Outcome, Project};
@@ -45,7 +46,7 @@ fn a_killed_run_moves_nothing_and_the_next_command_goes_on() -> Outcome {
     run.kill()?;
     run.wait()?;
     let stage = started?;
-    let _gone = std::process::Command::new("kill").args(["-9", stage.trim()]).status()?;
+    let _gone = Command::new("kill").args(["-9", stage.trim()]).status()?;
 
     let changed = before.changed(&project.git_check().snapshot()?);
     assert_eq!(changed, Vec::<String>::new(), "a killed run moved something");
@@ -59,6 +60,29 @@ fn a_killed_run_moves_nothing_and_the_next_command_goes_on() -> Outcome {
         project.done("repo", &["show"])?.contains("killed"),
         "`exp show` forgot the killed run"
     );
+    Ok(project.git_check().fsck()?)
+}
+
+#[test]
+fn a_run_that_is_stopped_is_recorded_and_can_be_undone() -> Outcome {
+    let project = Project::new()?;
+    project.write("train.sh", "echo $$ > pid.txt; mv pid.txt started.txt; exec sleep 60\n")?;
+    let before = project.git_check().snapshot()?;
+    let mut run = project.start(&["run", "-n", "halted", "-S", "lr=0.5"])?;
+    let stage = wait_for(&project.dir("repo").join("started.txt"))?;
+    let interrupt = || Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+    interrupt()?;
+    std::thread::sleep(Duration::from_millis(300));
+    interrupt()?;
+    assert_eq!(run.wait()?.code(), Some(130), "the code of an interrupted command");
+    // One that nobody has waited for yet is listed as a zombie, and dead all the same.
+    let stat = fs::read_to_string(format!("/proc/{}/stat", stage.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "the stage outlived the run: {stat}");
+    let changed = before.changed(&project.git_check().snapshot()?);
+    assert_eq!(changed, Vec::<String>::new(), "a stopped run moved something");
+    assert!(project.done("repo", &["show"])?.contains("halted"), "`exp show` hides the run");
+    project.done("repo", &["undo"])?;
+    assert!(!project.done("repo", &["show"])?.contains("halted"), "undo left the run");
     Ok(project.git_check().fsck()?)
 }
 

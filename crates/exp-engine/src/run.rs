@@ -136,7 +136,7 @@ impl Project {
         let mut written: Vec<RelPath> = changes.touched().iter().filter(is_ours).cloned().collect();
         written.sort();
         if request.execute.commit {
-            changes.finish(ctx)?;
+            changes.finish(&Ctx::silent())?;
         } else {
             // To be undone the operation would have to keep what the outputs hold now, which was just declined.
             changes.discard()?;

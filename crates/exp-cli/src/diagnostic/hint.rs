@@ -1,7 +1,7 @@
 //! What to do about an error: commands, which the libraries do not know.
 
 use exp_engine::params::ApplyError;
-use exp_engine::refs::{BranchError, EditError, FindError};
+use exp_engine::refs::{BranchError, CommitError, EditError, FindError};
 use exp_engine::{ConfigError, DataError, Error, SelectorError, SyncError};
 
 /// Returns suggestions for an error, the best first.
@@ -11,6 +11,12 @@ pub(super) fn of(error: &Error) -> Vec<String> {
         Error::NotInProject { .. } => one("run `exp init` to make a project here"),
         Error::NoCommit => {
             one("run `git add -A && git commit` first: experiments start from a commit")
+        }
+        Error::Commit(CommitError::NoIdentity { missing }) => {
+            vec![format!("run `git config --global {missing} …`: a commit says who made it")]
+        }
+        Error::Pipeline(error) => {
+            error.did_you_mean().map(|key| format!("did you mean `{key}`?")).into_iter().collect()
         }
         Error::Config(error) => config(error),
         Error::Settings(exp_engine::SettingsError::Newer { .. }) => {

@@ -309,3 +309,16 @@ fn a_stage_is_written_only_when_it_can_be() -> Outcome {
     assert_eq!(sandbox.read("dvc.yaml")?, format!("{before}{added}"));
     Ok(())
 }
+
+#[test]
+fn a_mistyped_key_is_told_with_its_place_and_the_right_one() -> Outcome {
+    let sandbox = project()?;
+    std::fs::write(sandbox.root().join("dvc.yaml"), PIPELINE.replace("outs: [b]", "ouds: [b]"))?;
+    sandbox.check(
+        "exp run",
+        3,
+        "",
+        "error: dvc.yaml:6:5: unknown key `ouds` at `stages.one.ouds`\nhint: did you mean `outs`?\n",
+    );
+    Ok(())
+}

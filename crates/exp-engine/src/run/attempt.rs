@@ -54,7 +54,7 @@ impl Attempt<'_> {
             self.execute(self.project, ctx, changes, hold)
         })();
         match executed {
-            Ok((report, changes)) => self.finish(self.project, ctx, report, changes),
+            Ok((report, changes)) => self.finish(self.project, report, changes),
             Err(error) => {
                 // Nothing ran: the workspace goes back to what it was.
                 recover::roll_back(self.project, ctx, &journal)?;
@@ -87,7 +87,7 @@ impl Attempt<'_> {
             let (report, changes) = self
                 .execute(&inside, ctx, changes, hold)
                 .or_else(|error| recover::roll_back(self.project, ctx, &journal).and(Err(error)))?;
-            self.finish(&inside, ctx, report, changes)
+            self.finish(&inside, report, changes)
         })();
         tree.remove()?;
         done
@@ -115,12 +115,12 @@ impl Attempt<'_> {
     fn finish(
         &self,
         inside: &Project,
-        ctx: &Ctx<'_>,
         report: RunReport,
         mut changes: Changes,
     ) -> Result<RunOutcome, Error> {
         let kept = self.keep(inside, &report, &mut changes)?;
-        changes.finish(ctx)?;
+        // What was done is written down also when everybody wants the end.
+        changes.finish(&Ctx::silent())?;
         files::remove(&self.log())?;
         let took = self.start.elapsed();
         Ok(RunOutcome { report, baseline: self.baseline, kept: Some(kept), took })
