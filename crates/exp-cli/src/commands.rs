@@ -30,11 +30,11 @@ use crate::session::Session;
 /// The commands that exist, by family, in the order in which help lists them.
 const FAMILIES: &[&[CommandSpec]] = &[
     init::COMMANDS,
+    run::COMMANDS,
+    show::COMMANDS,
     apply::COMMANDS,
     edit::COMMANDS,
     undo::COMMANDS,
-    run::COMMANDS,
-    show::COMMANDS,
     compare::COMMANDS,
     status::COMMANDS,
     stage::COMMANDS,
