@@ -110,6 +110,7 @@ mod cancel;
 mod changes;
 mod ctx;
 mod digest;
+mod distance;
 mod dvcfile;
 mod event;
 mod execute;
@@ -135,6 +136,7 @@ pub use cancel::{Cancel, CancelToken, Cancelled};
 pub use changes::{Look, RecordedAt, changes};
 pub use ctx::{Ctx, Task};
 pub use digest::{Algorithm, Artifact, Digest, DigestError, Hasher, ObjectId, ObjectKind};
+pub use distance::edit_distance;
 pub use dvcfile::{DvcFile, DvcOut};
 pub use event::{
     Event, EventSink, NullSink, RestoredFrom, StageEvent, Stream, TaskEvent, TaskId, TaskLabel,

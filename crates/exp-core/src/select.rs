@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::distance::edit_distance;
 use crate::graph::Pipeline;
 use crate::path::{PathError, RelPath};
 use crate::stage::StageId;
@@ -249,14 +250,14 @@ fn unknown_stage(
     name: &str,
     in_file: &[usize],
 ) -> SelectError {
-    let wanted: Vec<char> = name.chars().collect();
+    let most = 1 + name.chars().count() / 3;
     let mut near: Vec<(usize, &str)> = Vec::new();
     for &at in in_file {
         let Some(known) = pipeline.stages()[at].id.name.as_deref() else { continue };
         let group = known.split('@').next().unwrap_or(known);
         for known in [known, group] {
-            let far = distance(&wanted, &known.chars().collect::<Vec<_>>());
-            if far <= 1 + wanted.len() / 3 && !near.iter().any(|(_, name)| *name == known) {
+            let far = edit_distance(name, known);
+            if far <= most && !near.iter().any(|(_, name)| *name == known) {
                 near.push((far, known));
             }
         }
@@ -267,21 +268,6 @@ fn unknown_stage(
         name: name.to_owned(),
         nearest: near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect(),
     }
-}
-
-/// Counts the characters to insert, remove or replace to make `a` of `b` (Levenshtein's distance).
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// Returns whether `name` matches a shell pattern as Python's `fnmatch` reads it: `*` also crosses `/`.

@@ -89,32 +89,14 @@ fn near(list: &[Experiment], spec: &str) -> Vec<ExpName> {
     let most = (spec.chars().count() / 3).max(1);
     let mut found: Vec<(usize, &ExpName)> = list
         .iter()
-        .map(|experiment| (distance(experiment.name.as_str(), spec), &experiment.name))
+        .map(|experiment| {
+            (exp_core::edit_distance(experiment.name.as_str(), spec), &experiment.name)
+        })
         .filter(|(distance, _)| *distance <= most)
         .collect();
     found.sort();
     found.dedup();
     found.into_iter().take(MAX_NEAR).map(|(_, name)| name.clone()).collect()
-}
-
-/// Counts the characters to insert, remove or replace, or neighbors to swap, to make one text the other
-/// (optimal string alignment distance).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replace.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

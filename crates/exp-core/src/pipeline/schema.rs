@@ -227,7 +227,7 @@ fn truth(value: &Value) -> Checked {
 fn unknown(key: &str, known: &[&str]) -> Broken {
     let nearest = known
         .iter()
-        .map(|name| (distance(key, name), *name))
+        .map(|name| (crate::distance::edit_distance(key, name), *name))
         .min()
         .filter(|(distance, name)| *distance <= 2.min(name.len().saturating_sub(1)));
     PipelineFault::UnknownKey {
@@ -235,20 +235,4 @@ fn unknown(key: &str, known: &[&str]) -> Broken {
         did_you_mean: nearest.map(|(_, name)| name.to_owned()),
     }
     .into()
-}
-
-/// The number of characters to insert, remove or replace to get from one text to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -157,27 +157,12 @@ fn near(names: &[&str], name: &str) -> Vec<String> {
                 return Some((0, *known));
             }
             let last = lower.rsplit(['.', ':']).next().unwrap_or(&lower);
-            let edits = distance(&lower, &wanted).min(distance(last, &wanted));
+            let edits = exp_core::edit_distance(&lower, &wanted)
+                .min(exp_core::edit_distance(last, &wanted));
             let is_part = !wanted.is_empty() && lower.contains(&wanted);
             (edits <= most || is_part).then_some((edits.min(most) + 1, *known))
         })
         .collect();
     found.sort_unstable();
     found.into_iter().take(MAX_NEAR).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// Counts the characters to insert, remove or replace to make one text the other (Levenshtein's distance).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
