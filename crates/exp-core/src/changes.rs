@@ -4,6 +4,8 @@
 //! looked at: descriptions, the order of lists, flags of outputs, and dependencies that are recorded but no longer
 //! declared.
 
+use std::collections::BTreeMap;
+
 use crate::ctx::Ctx;
 use crate::digest::Artifact;
 use crate::lock::{LockEntry, StageLock};
@@ -60,7 +62,11 @@ pub fn changes(
 pub(crate) struct Snapshot {
     /// As long as the stage's dependencies, in that order; empty for a data source.
     pub(crate) deps: Vec<Option<Artifact>>,
+    /// The marks of dependencies that are told by those, by path.
+    marks: BTreeMap<String, Table>,
     pub(crate) params: Vec<ParamFile>,
+    /// What else it reads, by key: a digest, or nothing when it is not there.
+    pub(crate) extras: Vec<(String, Option<String>)>,
 }
 
 /// What a stage reads of one parameter file.
@@ -80,13 +86,25 @@ impl Snapshot {
         stage: &Stage,
         inputs: &dyn Inputs,
     ) -> Result<Self, PortError> {
-        let mut snapshot = Self { deps: Vec::new(), params: Vec::new() };
+        let mut snapshot = Self {
+            deps: Vec::new(),
+            marks: BTreeMap::new(),
+            params: Vec::new(),
+            extras: Vec::new(),
+        };
         if stage.is_data_source() {
             return Ok(snapshot);
         }
         for dep in &stage.deps {
             ctx.check()?;
-            snapshot.deps.push(inputs.artifact(ctx, &dep.location)?);
+            let content = inputs.artifact(ctx, &dep.location)?;
+            if content.is_none()
+                && matches!(dep.location, Location::Url(_))
+                && let Some(marks) = inputs.marks(ctx, &dep.location)?
+            {
+                snapshot.marks.insert(dep.path.clone(), marks);
+            }
+            snapshot.deps.push(content);
         }
         for param in &stage.params {
             if !snapshot.params.iter().any(|known| known.file == param.file) {
@@ -96,7 +114,45 @@ impl Snapshot {
                 snapshot.params.push(ParamFile::read(&of_file, param, inputs)?);
             }
         }
+        for extra in &stage.settings.extras {
+            ctx.check()?;
+            snapshot.extras.push((extra.key(), inputs.extra(ctx, stage, extra)?));
+        }
         Ok(snapshot)
+    }
+
+    /// Returns what is recorded of the extras.
+    pub(crate) fn extras(&self) -> BTreeMap<String, String> {
+        let text = |is: &Option<String>| is.clone().unwrap_or_else(|| ABSENT.to_owned());
+        self.extras.iter().map(|(key, is)| (key.clone(), text(is))).collect()
+    }
+}
+
+/// What is recorded of an extra that is not there.
+const ABSENT: &str = "-";
+
+/// Returns how an extra differs from what was recorded of the stage, if it does.
+fn extra_change(key: &str, now: Option<&str>, recorded: &StageLock) -> Option<Reason> {
+    let was = recorded.extras.get(key).map(String::as_str);
+    let change = match (was, now) {
+        (None, _) => Change::New,
+        (Some(was), now) if was == now.unwrap_or(ABSENT) => return None,
+        (Some(_), None) => Change::Deleted,
+        (Some(_), Some(_)) => Change::Modified,
+    };
+    let digest = |is: &str| (is != ABSENT).then(|| is.to_owned());
+    Some(Reason::Extra {
+        key: key.to_owned(),
+        change,
+        was: was.and_then(digest),
+        now: now.map(str::to_owned),
+    })
+}
+
+impl Snapshot {
+    /// Returns the marks of the dependency at `path`, if that is what it is told by.
+    pub(crate) fn marks_of(&self, path: &str) -> Option<&Table> {
+        self.marks.get(path)
     }
 }
 
@@ -225,7 +281,11 @@ pub(crate) fn compare(
         }
         for (dep, now) in stage.deps.iter().zip(&snapshot.deps) {
             let entry = recorded.and_then(|lock| lock.dep(&dep.path));
-            if let Some(change) = dep_change(ctx, &dep.location, entry, *now, look)? {
+            let change = match snapshot.marks_of(&dep.path) {
+                Some(marks) => mark_change(entry, marks),
+                None => dep_change(ctx, &dep.location, entry, *now, look)?,
+            };
+            if let Some(change) = change {
                 reasons.push(Reason::Dep {
                     path: dep.path.clone(),
                     location: dep.location.clone(),
@@ -237,6 +297,12 @@ pub(crate) fn compare(
         }
         for file in &snapshot.params {
             reasons.extend(file.compare(recorded.and_then(|lock| lock.params_of(&file.file))));
+        }
+        if let Some(recorded) = recorded {
+            let extras = snapshot.extras.iter();
+            reasons.extend(
+                extras.filter_map(|(key, now)| extra_change(key, now.as_deref(), recorded)),
+            );
         }
     }
     for out in &stage.outs {
@@ -288,10 +354,16 @@ fn dep_change(
     Ok(match was {
         Some(was) if same(ctx, location, &was, &now, look)? => None,
         Some(_) => Some(Change::Modified),
-        // A URL is recorded by an `etag` or the like, which only its own kind of storage can compare.
-        None if entry.is_some_and(|entry| !entry.extra.is_empty()) => None,
         None => Some(Change::New),
     })
+}
+
+/// Compares what the other side says of a URL with what it said. Sizes do not count: what changed has other marks.
+fn mark_change(entry: Option<&LockEntry>, marks: &Table) -> Option<Change> {
+    let Some(entry) = entry else { return Some(Change::New) };
+    let told = |key: &&str| marks.contains_key(*key) || entry.extra.contains_key(*key);
+    let mut keys = ["etag", "checksum", "version_id", "dataset"].iter().filter(|key| told(key));
+    keys.any(|key| marks.get(*key) != entry.extra.get(*key)).then_some(Change::Modified)
 }
 
 /// Returns whether `location` still has the content `was`. A record made with another algorithm is compared by that one.

@@ -75,6 +75,18 @@ impl Task<'_> {
     }
 }
 
+impl Task<'_> {
+    /// Says that there are `bytes` to move in all.
+    pub fn size(&self, bytes: u64) {
+        self.sink.emit(Event::Task { id: self.id, what: TaskEvent::Sized { bytes } });
+    }
+
+    /// Says that `bytes` more went over the line.
+    pub fn moved(&self, bytes: u64) {
+        self.sink.emit(Event::Task { id: self.id, what: TaskEvent::Moved { bytes } });
+    }
+}
+
 impl Drop for Task<'_> {
     fn drop(&mut self) {
         self.sink.emit(Event::Task { id: self.id, what: TaskEvent::Finished });

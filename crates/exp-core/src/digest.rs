@@ -118,6 +118,16 @@ impl Digest {
         Ok(Self { algorithm, bytes })
     }
 
+    /// Takes the bytes of a digest as they are; `None` when they are not as many as the algorithm has.
+    pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
+        let mut whole = [0; 32];
+        if bytes.len() != algorithm.len() {
+            return None;
+        }
+        whole[..bytes.len()].copy_from_slice(bytes);
+        Some(Self { algorithm, bytes: whole })
+    }
+
     /// Returns the algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm

@@ -8,13 +8,13 @@ use crate::lock::{
     Fault, LockEntry, LockError, StageLock, document, entry_of, insert_sizes, invalid, list_of,
     table_of, text_of,
 };
-use crate::path::{Location, RelPath};
+use crate::path::{Location, PathError, RelPath};
 use crate::stage::{Dep, Out, OutKind, Stage, StageId};
 use crate::value::{Table, Value};
 use crate::yaml::{emit_yaml, patched};
 
 /// Keys of a record that describe the content.
-const CONTENT: [&str; 5] = ["md5", "sha256", "size", "nfiles", "isexec"];
+const CONTENT: [&str; 7] = ["md5", "sha256", "size", "nfiles", "isexec", "cloud", "files"];
 /// Keys of an output that are not part of its record.
 const NOTES: [&str; 5] = ["fs_config", "desc", "type", "labels", "meta"];
 
@@ -95,11 +95,13 @@ fn record(entry: &LockEntry) -> Table {
     let mut hash = None;
     if let Some(artifact) = &entry.artifact {
         let algorithm = artifact.id.digest.algorithm();
-        table.insert(algorithm.key().to_owned(), Value::from(artifact.id.to_string()));
-        insert_sizes(&mut table, artifact);
+        if !entry.is_listed() {
+            table.insert(algorithm.key().to_owned(), Value::from(artifact.id.to_string()));
+            insert_sizes(&mut table, artifact);
+        }
         hash = (algorithm != Algorithm::Md5Dos2Unix).then(|| Value::from(algorithm.name()));
     }
-    let is_late = |key: &str| matches!(key, "hash" | "repo" | "db" | "files");
+    let is_late = |key: &str| matches!(key, "hash" | "repo" | "db" | "files" | "fs_config");
     let (late, early): (Vec<_>, Vec<_>) = entry.extra.iter().partition(|(key, _)| is_late(key));
     table.extend(early.into_iter().map(|(key, value)| (key.clone(), value.clone())));
     if let Some(hash) = hash {
@@ -108,8 +110,13 @@ fn record(entry: &LockEntry) -> Table {
         table.insert("hash".to_owned(), hash.clone());
     }
     table.insert("path".to_owned(), Value::from(entry.path.as_str()));
-    for (key, value) in late.into_iter().filter(|(key, _)| *key != "hash") {
+    for (key, value) in
+        late.into_iter().filter(|(key, _)| !["hash", "files"].contains(&key.as_str()))
+    {
         table.insert(key.clone(), value.clone());
+    }
+    if let Some(files) = entry.extra.get("files") {
+        table.insert("files".to_owned(), files.clone());
     }
     table
 }
@@ -197,6 +204,40 @@ impl DvcFile {
         stage_md5(&self.to_table())
     }
 
+    /// Reads the text of a `.dvc` file, and refuses data that the store would keep for a place outside of the workspace at
+    /// the absolute path `root`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DvcFile::parse`], and for such data, or a `wdir` that leads out of the workspace.
+    pub fn parse_at(text: &str, file: &RelPath, root: &Path) -> Result<Self, LockError> {
+        let parsed = Self::parse(text)?;
+        let mut dir = Stage::new(StageId::data(file.clone())).wdir;
+        if let Some(wdir) = &parsed.wdir {
+            let wrong =
+                |error: PathError| invalid(text, Fault::new(error.to_string()).below("wdir"));
+            dir = dir.join(wdir).map_err(wrong)?;
+        }
+        for (index, out) in parsed.outs.iter().enumerate().filter(|(_, out)| out.cache) {
+            let path = &out.entry.path;
+            let location = Location::resolve(path, &dir, root);
+            let place = match location.workspace() {
+                None => Some("is outside the project"),
+                Some(at) if at.is_root() => Some("is outside the project"),
+                Some(at) if at.in_repository() => {
+                    Some("lies in the directory of a repository, where no data is kept")
+                }
+                Some(_) => None,
+            };
+            if let Some(place) = place {
+                let fault = Fault::new(format!("`{path}` {place}"));
+                let fault = fault.below("path").below(index.to_string()).below("outs");
+                return Err(invalid(text, fault));
+            }
+        }
+        Ok(parsed)
+    }
+
     /// Returns the stage that the file `file` declares, in a workspace at the absolute path `root`.
     ///
     /// # Errors
@@ -209,6 +250,7 @@ impl DvcFile {
                 at: vec!["wdir".to_owned()],
                 line: 1,
                 column: 1,
+                text: String::new(),
                 message: error.to_string(),
             })?;
         }
@@ -238,10 +280,9 @@ impl DvcFile {
     /// Returns what the file records: no command, no parameters.
     pub fn recorded(&self) -> StageLock {
         StageLock {
-            cmd: None,
             deps: self.deps.clone(),
-            params: Vec::new(),
             outs: self.outs.iter().map(|out| out.entry.clone()).collect(),
+            ..StageLock::empty()
         }
     }
 
@@ -259,24 +300,72 @@ impl DvcFile {
             file.md5 = (!file.deps.is_empty()).then(|| file.stage_md5());
             return Ok(file.to_text());
         }
-        let old = document(text)?;
-        Self::from_table(old.clone()).map_err(|fault| invalid(text, fault))?;
-        let mut new = old.clone();
-        set_entries(&mut new, "deps", &lock.deps);
-        set_entries(&mut new, "outs", &lock.outs);
-        if new == old {
-            return Ok(text.to_owned());
-        }
-        if new.get("deps").and_then(Value::as_list).is_some_and(|deps| !deps.is_empty()) {
-            let md5 = stage_md5(&new);
-            new.insert("md5".to_owned(), Value::from(md5));
-        }
-        patched(text, &new).map_err(|error| LockError::Syntax {
-            line: error.line,
-            column: error.column,
-            message: error.message,
+        changed(text, |new| {
+            set_entries(new, "deps", &lock.deps);
+            set_entries(new, "outs", &lock.outs);
         })
     }
+
+    /// Returns `text`, frozen or not frozen any more; all else stays.
+    ///
+    /// # Errors
+    ///
+    /// When the text cannot be read.
+    pub fn set_frozen(text: &str, frozen: bool) -> Result<String, LockError> {
+        changed(text, |new| {
+            new.shift_remove("locked");
+            if frozen {
+                new.insert("frozen".to_owned(), Value::Bool(true));
+            } else {
+                new.shift_remove("frozen");
+            }
+        })
+    }
+
+    /// Returns `text` with other paths of its outputs and dependencies, and without `wdir` if the file itself goes to
+    /// another directory; all else stays. Sources of other repositories are not asked about.
+    ///
+    /// # Errors
+    ///
+    /// When the text cannot be read.
+    pub fn relocate(
+        text: &str,
+        without_wdir: bool,
+        out: &dyn Fn(&str) -> String,
+        dep: &dyn Fn(&str) -> String,
+    ) -> Result<String, LockError> {
+        changed(text, |new| {
+            if without_wdir {
+                new.shift_remove("wdir");
+            }
+            for (key, path_of) in [("outs", out), ("deps", dep)] {
+                let Some(Value::List(items)) = new.get_mut(key) else { continue };
+                for item in items {
+                    let Value::Table(item) = item else { continue };
+                    let is_ours = !item.contains_key("repo") && !item.contains_key("db");
+                    if let (true, Some(Value::Text(path))) = (is_ours, item.get_mut("path")) {
+                        *path = path_of(path);
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Changes a text that is not empty; the digest over the definition of an import follows.
+fn changed(text: &str, change: impl FnOnce(&mut Table)) -> Result<String, LockError> {
+    let old = document(text)?;
+    DvcFile::from_table(old.clone()).map_err(|fault| invalid(text, fault))?;
+    let mut new = old.clone();
+    change(&mut new);
+    if new == old {
+        return Ok(text.to_owned());
+    }
+    if new.get("deps").and_then(Value::as_list).is_some_and(|deps| !deps.is_empty()) {
+        let md5 = stage_md5(&new);
+        new.insert("md5".to_owned(), Value::from(md5));
+    }
+    patched(text, &new).map_err(|error| LockError::syntax(text, error))
 }
 
 /// Puts the content of `entries` into the items of `key` with the same path; others are added.

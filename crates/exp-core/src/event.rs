@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::plan::Reason;
+use crate::port::Exit;
 use crate::report::Failure;
 use crate::stage::StageId;
 
@@ -36,12 +37,17 @@ pub enum Event<'a> {
         /// The changes of parameters that it was asked for, as they were written.
         overrides: &'a [String],
     },
+    /// Stages are about to be executed, at most so many of them at the same time.
+    Executing {
+        /// At least 1; 1 when each waits for the one before it, whatever was allowed.
+        at_once: usize,
+    },
     /// Something that the user should know and that stops nothing.
     Warning(&'a Warning),
 }
 
 /// What can happen to a stage, in this order: one of `Fresh`, `Restored`, `Started`, `Verified`, `Skipped`, `Open` or
-/// `Failed`; after `Started` any number of `Command` and `Output`, then `Finished`, and `Failed` if it did not succeed
+/// `Failed`, before it perhaps `Waiting`; after `Started` any number of `Waiting`, `Command`, `Output` and `Retrying`, then `Finished`, and `Failed` if it did not succeed
 /// and was not stopped on request. `Locked` comes last.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -72,6 +78,22 @@ pub enum StageEvent<'a> {
         /// The bytes as they came.
         bytes: &'a [u8],
     },
+    /// It waits, before it is looked at again or before its commands start.
+    Waiting {
+        /// For what.
+        until: Until,
+    },
+    /// A command failed, and after a pause all of them run once more.
+    Retrying {
+        /// How it ended.
+        exit: &'a Exit,
+        /// The number of the next try, from 2.
+        next: u32,
+        /// How many tries there are at most.
+        of: u32,
+        /// How long until then.
+        pause: Duration,
+    },
     /// The last command ended and, if it succeeded, its outputs are recorded.
     Finished {
         /// Whether the outputs are recorded.
@@ -101,6 +123,16 @@ pub enum StageEvent<'a> {
     },
 }
 
+/// What a stage waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Until {
+    /// Another process runs the same stage with the same inputs: until it has, so that the result can be taken.
+    SameRun,
+    /// Until what it claims of the machine is free.
+    Claims,
+}
+
 /// Where a restored stage was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -124,7 +156,7 @@ pub enum Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub u64);
 
-/// What can happen to a task: `Started` once, `Advanced` any number of times, `Finished` once.
+/// What can happen to a task: `Started` once, `Sized`, `Advanced` and `Moved` any number of times, `Finished` once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskEvent {
@@ -141,6 +173,16 @@ pub enum TaskEvent {
     Advanced {
         /// In the task's unit.
         by: u64,
+    },
+    /// It has so many bytes to move in all, as far as is known.
+    Sized {
+        /// In all.
+        bytes: u64,
+    },
+    /// So many bytes more went over the line; those of a try that failed are among them.
+    Moved {
+        /// More bytes.
+        bytes: u64,
     },
     /// It ended, well or not.
     Finished,
@@ -194,6 +236,13 @@ pub enum Warning {
         what: String,
         /// Why not.
         why: String,
+    },
+    /// Files of a directory are executable, which its manifest by MD5 does not record.
+    ExecutableInDirectory {
+        /// The first of them.
+        path: String,
+        /// How many there are.
+        n: usize,
     },
     /// An earlier run was found dead and has been recorded as interrupted.
     Recovered {

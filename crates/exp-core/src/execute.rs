@@ -19,12 +19,14 @@ use crate::digest::Artifact;
 use crate::event::{Event, StageEvent};
 use crate::graph::Pipeline;
 use crate::path::Location;
-use crate::plan::{Force, PlanOptions, Reason, Sources, Verdict, plan};
+use crate::plan::{Expect, Force, PlanOptions, Reason, Sources, Verdict, plan};
 use crate::port::StageExecutor;
 use crate::report::{Ended, ExecuteError, Outcome, RunReport, StageReport};
+use crate::settings::{Capacity, Claims};
 use crate::stage::{Command, StageId};
 
 use perform::Turn;
+pub(crate) use perform::expect;
 pub use perform::{record_as_is, recordable};
 
 /// What is to be executed, and with what.
@@ -76,8 +78,10 @@ pub struct ExecuteOptions {
     /// Whether data that is merely absent is no change, see [`Look::allow_missing`](crate::Look::allow_missing).
     pub allow_missing: bool,
     /// How many stages run at a time. One, and zero, mean strictly one after the other in the given order,
-    /// on the calling thread.
+    /// on the calling thread. What is recorded is the same, and in the same order, with any number.
     pub jobs: usize,
+    /// What of the machine the stages that run at a time may claim together.
+    pub capacity: Capacity,
 }
 
 impl Default for ExecuteOptions {
@@ -91,6 +95,7 @@ impl Default for ExecuteOptions {
             commit: true,
             allow_missing: false,
             jobs: 1,
+            capacity: Capacity::ENDLESS,
         }
     }
 }
@@ -127,9 +132,11 @@ pub fn execute(
     if options.dry {
         return rehearse(ctx, &job, options, &order);
     }
+    let at_once = at_once(&job, options.jobs, &order);
+    ctx.emit(Event::Executing { at_once });
     let schedule = Schedule::new(job, options, order);
     thread::scope(|scope| {
-        for number in 1..options.jobs.min(schedule.order.len()) {
+        for number in 1..at_once {
             let worker = thread::Builder::new().name(format!("stage-{number}"));
             // Without the thread there is one worker less; the calling thread always works.
             drop(worker.spawn_scoped(scope, || schedule.work(ctx)));
@@ -137,6 +144,16 @@ pub fn execute(
         schedule.work(ctx);
     });
     Ok(schedule.report())
+}
+
+/// Returns how many stages can run at the same time when `jobs` may: one when each of those with a command waits for the
+/// one before it, and never more than there are.
+fn at_once(job: &Job<'_>, jobs: usize, order: &[usize]) -> usize {
+    let runs = |at: &&usize| job.pipeline.stages()[**at].cmd.is_some();
+    let with_command: Vec<usize> = order.iter().filter(runs).copied().collect();
+    let is_chain =
+        with_command.windows(2).all(|pair| job.pipeline.graph().before(pair[1]).contains(&pair[0]));
+    if is_chain { 1 } else { jobs.clamp(1, order.len().max(1)) }
 }
 
 /// Emits what would happen, from a forecast.
@@ -148,7 +165,11 @@ fn rehearse(
 ) -> Result<RunReport, ExecuteError> {
     let forecast = |source| ExecuteError::Forecast { source };
     let ids: Vec<StageId> = order.iter().map(|at| job.pipeline.stages()[*at].id.clone()).collect();
-    let looking = PlanOptions { force: options.force, allow_missing: options.allow_missing };
+    let looking = PlanOptions {
+        force: options.force,
+        allow_missing: options.allow_missing,
+        run_cache: options.run_cache,
+    };
     let plan = plan(ctx, job.pipeline, &ids, job.sources, looking).map_err(forecast)?;
     let mut stages = Vec::with_capacity(plan.steps.len());
     for (step, at) in plan.steps.into_iter().zip(order) {
@@ -164,8 +185,11 @@ fn rehearse(
                 (Outcome::NotStarted, Vec::new())
             }
             Verdict::Stale(reasons) => {
-                let what =
-                    perform::rehearse(ctx, job, options, stage, &reasons).map_err(forecast)?;
+                let what = match step.expect {
+                    _ if stage.is_data_source() || stage.frozen => StageEvent::Verified,
+                    Expect::Restore(from) => StageEvent::Restored { from },
+                    _ => StageEvent::Started { reasons: &reasons },
+                };
                 let runs = matches!(what, StageEvent::Started { .. });
                 emit(what);
                 for line in stage.cmd.iter().filter(|_| runs).flat_map(Command::lines) {
@@ -203,7 +227,8 @@ struct State {
     ready: BTreeSet<usize>,
     /// By place: whether a stage before it was not fresh and everything after is forced.
     forced: Vec<bool>,
-    n_running: usize,
+    /// The places of those that run.
+    running: BTreeSet<usize>,
     reports: Vec<Option<StageReport>>,
     /// Nothing new is started.
     closed: bool,
@@ -237,7 +262,7 @@ impl<'a> Schedule<'a> {
             ready: (0..n).filter(|place| holders[*place] == 0).collect(),
             holders,
             forced: vec![false; n],
-            n_running: 0,
+            running: BTreeSet::new(),
             reports: (0..n).map(|_| None).collect(),
             closed: false,
             cancelled: false,
@@ -287,25 +312,37 @@ impl<'a> Schedule<'a> {
             if state.closed {
                 return None;
             }
-            if let Some(place) = state.ready.pop_first() {
-                state.n_running += 1;
+            if let Some(place) = self.fitting(&state) {
+                state.ready.remove(&place);
+                state.running.insert(place);
                 let forced = match self.options.force {
                     Force::All => Some(Reason::Forced),
                     _ => state.forced[place].then_some(Reason::Upstream),
                 };
                 return Some((place, forced));
             }
-            if state.n_running == 0 {
+            if state.running.is_empty() {
                 return None;
             }
             state = self.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
+    /// Returns the first stage that may start and whose claims fit beside those of the stages that run.
+    fn fitting(&self, state: &State) -> Option<usize> {
+        let claims = |place: usize| &self.job.pipeline.stages()[self.order[place]].settings.claims;
+        let mut taken = Claims::default();
+        for place in &state.running {
+            taken.add(claims(*place));
+        }
+        let mut ready = state.ready.iter().copied();
+        ready.find(|place| claims(*place).fit(&taken, self.options.capacity))
+    }
+
     /// Takes what became of a stage, and returns who is left out because of it, with the cause.
     fn settle(&self, place: usize, report: StageReport) -> Vec<(usize, StageId)> {
         let mut state = self.lock();
-        state.n_running -= 1;
+        state.running.remove(&place);
         let mut skipped = Vec::new();
         match &report.outcome {
             Outcome::Failed(_) if self.options.on_failure != FailurePolicy::Ignore => {

@@ -2,20 +2,24 @@
 //!
 //! A stage comes after another when one of its dependencies or parameter files equals, contains or lies inside an
 //! output of the other, compared by whole parts of the path. All outputs stand in one sorted map, so a dependency
-//! costs one look-up for each of its parts and one range; ten thousand stages take a fraction of a second.
+//! costs one look-up for each of its parts and one search; ten thousand stages take some hundredths of a second.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use crate::path::Location;
+use crate::settings::{Extra, may_match_glob_parts};
 use crate::stage::{Stage, StageId};
 
-/// Stages in the order in which they were collected, and the graph between them.
+/// Stages in the order in which they were collected, and the graph between them. Clones share all of it.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
-    stages: Vec<Stage>,
-    graph: StageGraph,
-    by_id: HashMap<StageId, usize>,
+    stages: Arc<[Stage]>,
+    graph: Arc<StageGraph>,
+    by_id: Arc<HashMap<StageId, usize>>,
 }
 
 /// What makes a set of stages no pipeline.
@@ -99,10 +103,12 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong, see [`Pipeline::check`].
-    pub fn new(stages: Vec<Stage>) -> Result<Self, GraphError> {
-        let pipeline = Self::unchecked(stages);
-        pipeline.check()?;
+    /// The first thing that is wrong, in collection order, of the first of these that something is wrong with: addresses,
+    /// outputs outside the project, the same output twice, outputs inside outputs, files that declare stages inside
+    /// outputs, stages that read what they write, cycles.
+    pub fn new(stages: impl Into<Arc<[Stage]>>) -> Result<Self, GraphError> {
+        let (pipeline, outs, own) = Self::indexed(stages.into());
+        pipeline.check_with(&outs, own)?;
         Ok(pipeline)
     }
 
@@ -110,22 +116,22 @@ impl Pipeline {
     /// commit, checkout.
     ///
     /// Of stages with the same address, [`Pipeline::position`] finds the first.
-    pub fn unchecked(stages: Vec<Stage>) -> Self {
-        let graph = StageGraph::new(&stages);
+    pub fn unchecked(stages: impl Into<Arc<[Stage]>>) -> Self {
+        Self::indexed(stages.into()).0
+    }
+
+    /// Makes the graph; also returns what it took to make it, which the checks need too.
+    fn indexed(stages: Arc<[Stage]>) -> (Self, OutIndex, Option<Own>) {
+        let outs = OutIndex::new(&stages);
+        let (graph, own) = StageGraph::with_outs(&stages, &outs);
         let mut by_id = HashMap::with_capacity(stages.len());
         for (position, stage) in stages.iter().enumerate() {
             by_id.entry(stage.id.clone()).or_insert(position);
         }
-        Self { stages, graph, by_id }
+        (Self { stages, graph: Arc::new(graph), by_id: Arc::new(by_id) }, outs, own)
     }
 
-    /// Checks in this order: addresses, outputs outside the project, the same output twice, outputs inside outputs,
-    /// files that declare stages inside outputs, stages that read what they write, cycles.
-    ///
-    /// # Errors
-    ///
-    /// The first thing that is wrong, in collection order.
-    pub fn check(&self) -> Result<(), GraphError> {
+    fn check_with(&self, outs: &OutIndex, own: Option<Own>) -> Result<(), GraphError> {
         for (position, stage) in self.stages.iter().enumerate() {
             if self.by_id.get(&stage.id) != Some(&position) {
                 return Err(GraphError::DuplicateStage { id: stage.id.clone() });
@@ -139,25 +145,26 @@ impl Pipeline {
                 }
             }
         }
-        let outs = OutIndex::new(&self.stages);
-        self.check_outs(&outs)?;
-        for stage in &self.stages {
+        self.check_outs(outs)?;
+        // Thousands of stages may be of one file, one behind the other.
+        let mut last = None;
+        for stage in self.stages.iter() {
+            if last == Some(&stage.id.file) {
+                continue;
+            }
+            last = Some(&stage.id.file);
             let file = Location::Workspace(stage.id.file.clone());
-            if let Some(at) = outs.around(&file).first() {
-                let out = self.out_location(*at).clone();
+            if let Some(at) = outs.around(&key(&file)).next() {
+                let out = self.out_location(at).clone();
                 return Err(GraphError::FileInOut { stage: stage.id.clone(), out });
             }
         }
-        for (position, stage) in self.stages.iter().enumerate() {
-            for dep in read_by(stage) {
-                if let Some(at) = outs.touching(dep).into_iter().find(|at| at.stage == position) {
-                    return Err(GraphError::DepIsOut {
-                        stage: stage.id.clone(),
-                        dep: dep.clone(),
-                        out: self.out_location(at).clone(),
-                    });
-                }
-            }
+        if let Some(Own { dep, out }) = own {
+            return Err(GraphError::DepIsOut {
+                stage: self.stages[out.stage].id.clone(),
+                dep,
+                out: self.out_location(out).clone(),
+            });
         }
         match self.graph.cycle() {
             Some(cycle) => Err(GraphError::Cycle {
@@ -190,18 +197,17 @@ impl Pipeline {
     fn check_outs(&self, outs: &OutIndex) -> Result<(), GraphError> {
         for (position, stage) in self.stages.iter().enumerate() {
             for out in &stage.outs {
-                let same = outs.at(&out.location);
+                let key = key(&out.location);
+                let same: Vec<OutAt> = outs.at(&key).collect();
                 if same.len() > 1 {
                     return Err(GraphError::DuplicateOut {
                         location: out.location.clone(),
                         stages: same.iter().map(|at| self.stages[at.stage].id.clone()).collect(),
                     });
                 }
-                if let Some(outer) = outs
-                    .around(&out.location)
-                    .into_iter()
-                    .find(|at| (at.stage, self.out_location(*at)) != (position, &out.location))
-                {
+                let is_other =
+                    |at: &OutAt| (at.stage, self.out_location(*at)) != (position, &out.location);
+                if let Some(outer) = outs.around(&key).find(is_other) {
                     let declared = |stage: &StageId, location: &Location| {
                         Box::new(DeclaredOut { stage: stage.clone(), location: location.clone() })
                     };
@@ -234,22 +240,35 @@ pub struct StageGraph {
 impl StageGraph {
     /// Finds the edges between `stages`. A stage that reads what it writes gets no edge to itself.
     pub fn new(stages: &[Stage]) -> Self {
-        let outs = OutIndex::new(stages);
+        Self::with_outs(stages, &OutIndex::new(stages)).0
+    }
+
+    /// Finds the edges, and the first stage that reads what it writes.
+    fn with_outs(stages: &[Stage], outs: &OutIndex) -> (Self, Option<Own>) {
         let mut before = vec![Vec::new(); stages.len()];
         let mut after = vec![Vec::new(); stages.len()];
+        let mut own = None;
         for (position, stage) in stages.iter().enumerate() {
             let mut seen = BTreeSet::new();
             let mut files = BTreeSet::new();
+            let mut follow = |at: OutAt| {
+                if at.stage != position && seen.insert(at.stage) {
+                    before[position].push(at.stage);
+                    after[at.stage].push(position);
+                }
+            };
             for dep in read_by(stage).filter(|dep| files.insert(*dep)) {
                 for at in outs.touching(dep) {
-                    if at.stage != position && seen.insert(at.stage) {
-                        before[position].push(at.stage);
-                        after[at.stage].push(position);
+                    if at.stage == position && own.is_none() {
+                        own = Some(Own { dep: dep.clone(), out: at });
                     }
+                    follow(at);
                 }
             }
+            globbed(stage, outs, stages).into_iter().for_each(follow);
         }
-        Self { before, after, frozen: stages.iter().map(|stage| stage.frozen).collect() }
+        let frozen = stages.iter().map(|stage| stage.frozen).collect();
+        (Self { before, after, frozen }, own)
     }
 
     /// Returns the number of stages.
@@ -376,10 +395,28 @@ impl StageGraph {
     }
 }
 
-/// Returns what a stage reads: its dependencies, then its parameter files.
+/// Returns what a stage reads: its dependencies, then its parameter files, then what its settings add.
 fn read_by(stage: &Stage) -> impl Iterator<Item = &Location> {
     let params = stage.params.iter().map(|param| &param.location);
-    stage.deps.iter().map(|dep| &dep.location).chain(params)
+    let files = stage.settings.extras.iter().filter_map(Extra::file).map(|file| &file.location);
+    stage.deps.iter().map(|dep| &dep.location).chain(params).chain(files)
+}
+
+/// Returns the outputs that may be among the files of the stage's globs.
+fn globbed(stage: &Stage, outs: &OutIndex, stages: &[Stage]) -> Vec<OutAt> {
+    let mut found = Vec::new();
+    for extra in &stage.settings.extras {
+        let Extra::Glob { base: Location::Workspace(base), parts, .. } = extra else { continue };
+        found.extend(outs.touching(&Location::Workspace(base.clone())).into_iter().filter(|at| {
+            let Some(path) = stages[at.stage].outs[at.out].location.workspace() else {
+                return false;
+            };
+            let Some(below) = path.strip_prefix(base) else { return base.starts_with(path) };
+            let below: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
+            may_match_glob_parts(parts, &below)
+        }));
+    }
+    found
 }
 
 /// An output: of which stage, and which of its outputs.
@@ -389,44 +426,60 @@ struct OutAt {
     out: usize,
 }
 
+/// What a stage reads and writes itself.
+#[derive(Debug)]
+struct Own {
+    dep: Location,
+    out: OutAt,
+}
+
 /// All outputs by place, so that those around and inside a place are found without looking at the others.
 #[derive(Debug)]
 struct OutIndex {
-    outs: BTreeMap<String, Vec<OutAt>>,
+    /// By key, sorted. Of a place with several outputs the first, and the others.
+    outs: IndexMap<String, (OutAt, Vec<OutAt>)>,
 }
 
 impl OutIndex {
     fn new(stages: &[Stage]) -> Self {
-        let mut outs: BTreeMap<String, Vec<OutAt>> = BTreeMap::new();
+        let mut outs: IndexMap<String, (OutAt, Vec<OutAt>)> = IndexMap::new();
         for (stage, declared) in stages.iter().enumerate() {
             for (out, at) in declared.outs.iter().enumerate() {
-                outs.entry(key(&at.location)).or_default().push(OutAt { stage, out });
+                let here = OutAt { stage, out };
+                outs.entry(key(&at.location))
+                    .and_modify(|(_, others)| others.push(here))
+                    .or_insert((here, Vec::new()));
             }
         }
+        outs.sort_unstable_keys();
         Self { outs }
     }
 
-    /// Returns the outputs exactly at `location`.
-    fn at(&self, location: &Location) -> &[OutAt] {
-        self.outs.get(&key(location)).map_or(&[], Vec::as_slice)
+    /// Returns the outputs exactly at `key`.
+    fn at(&self, key: &str) -> impl Iterator<Item = OutAt> {
+        self.outs.get(key).into_iter().flat_map(all)
     }
 
-    /// Returns the outputs at `location` and those that contain it, the outermost first.
-    fn around(&self, location: &Location) -> Vec<OutAt> {
-        let key = key(location);
+    /// Returns the outputs at `key` and those that contain it, the outermost first.
+    fn around(&self, key: &str) -> impl Iterator<Item = OutAt> {
         let ends = key.match_indices('/').map(|(at, _)| at).chain([key.len()]);
-        ends.filter_map(|end| self.outs.get(&key[..end])).flatten().copied().collect()
+        ends.filter_map(move |end| self.outs.get(&key[..end])).flat_map(all)
     }
 
     /// Returns the outputs at `location`, around it and inside it.
     fn touching(&self, location: &Location) -> Vec<OutAt> {
-        let mut found = self.around(location);
-        let key = key(location);
-        // `0` is the character after `/`: between the two is everything below `key`.
-        let below = self.outs.range(format!("{key}/")..format!("{key}0"));
-        found.extend(below.flat_map(|(_, outs)| outs));
+        let mut key = key(location);
+        let mut found: Vec<OutAt> = self.around(&key).collect();
+        key.push('/');
+        let start = self.outs.partition_point(|other, _| *other < key);
+        let below = self.outs[start..].iter().take_while(|(other, _)| other.starts_with(&key));
+        found.extend(below.flat_map(|(_, outs)| all(outs)));
         found
     }
+}
+
+fn all((first, others): &(OutAt, Vec<OutAt>)) -> impl Iterator<Item = OutAt> {
+    std::iter::once(*first).chain(others.iter().copied())
 }
 
 /// Spells a location so that one contains another exactly when its text and a `/` begin the other's text.

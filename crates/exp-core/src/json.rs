@@ -24,6 +24,16 @@ pub fn python_json(value: &Value, order: KeyOrder) -> String {
     out
 }
 
+/// Appends to `out` what [`python_json`] returns, for documents that are put together of parts.
+pub fn write_python_json(out: &mut String, value: &Value, order: KeyOrder) {
+    write_value(out, value, order);
+}
+
+/// Appends a text to `out` as [`python_json`] writes it, quotes included.
+pub fn write_python_text(out: &mut String, text: &str) {
+    write_text(out, text);
+}
+
 fn write_value(out: &mut String, value: &Value, order: KeyOrder) {
     match value {
         Value::Null => out.push_str("null"),
@@ -70,6 +80,12 @@ fn write_table(out: &mut String, table: &Table, order: KeyOrder) {
 
 fn write_text(out: &mut String, text: &str) {
     out.push('"');
+    // Most texts are names and numbers, of which nothing is escaped.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),

@@ -114,6 +114,7 @@ mod distance;
 mod dvcfile;
 mod event;
 mod execute;
+mod filter;
 mod float;
 mod graph;
 mod ignore;
@@ -125,6 +126,7 @@ mod plan;
 mod port;
 mod report;
 mod select;
+mod settings;
 mod stage;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -140,24 +142,33 @@ pub use distance::edit_distance;
 pub use dvcfile::{DvcFile, DvcOut};
 pub use event::{
     Event, EventSink, NullSink, RestoredFrom, StageEvent, Stream, TaskEvent, TaskId, TaskLabel,
-    Unit, Warning,
+    Unit, Until, Warning,
 };
 pub use execute::{ExecuteOptions, FailurePolicy, Job, execute, record_as_is, recordable};
+pub use filter::{Filter, FilterColumn, FilterError, FilterFault, FilterValue};
 pub use float::python_float;
 pub use graph::{DeclaredOut, GraphError, Pipeline, StageGraph};
-pub use ignore::{IgnoreRule, IgnoreRules};
-pub use json::{KeyOrder, python_json};
-pub use lock::{LockEntry, LockError, LockFile, StageLock, experiment_hash};
-pub use path::{Location, PathError, RelPath};
-pub use pipeline::{
-    ArgumentStyle, EditError, OutDefinition, PipelineError, PipelineFault, PipelineFile,
-    StageDefinition, VarsSource, add_stage, remove_stage, set_frozen,
+pub use ignore::{IgnoreDir, IgnoreFiles, IgnoreOrigin, IgnoreRule, IgnoreRules};
+pub use json::{KeyOrder, python_json, write_python_json, write_python_text};
+pub use lock::{
+    ExtrasFile, FileVersion, LockEntry, LockError, LockFile, RecordedFile, StageLock,
+    experiment_hash,
 };
-pub use plan::{Change, Force, Plan, PlanOptions, Reason, Sources, Step, Verdict, plan};
-pub use port::{Artifacts, Exit, Inputs, PortError, Recorded, StageExecutor, StageOutcome};
-pub use report::{Ended, ExecuteError, Failure, Outcome, RunReport, StageReport};
-pub use select::{Reach, SelectError, Selection, Target, select};
-pub use stage::{Command, Dep, Out, OutKind, ParamRef, Stage, StageId};
+pub use path::{Location, PathError, RelPath, is_repository_name};
+pub use pipeline::{
+    ArgumentStyle, EditError, OutDefinition, PipelineError, PipelineFault, PipelineFile, Place,
+    StageAdditions, StageDefinition, VarsSource, add_stage, declared_at, extend_stage,
+    remove_stage, set_frozen, set_plot_props,
+};
+pub use plan::{Change, Expect, Force, Plan, PlanOptions, Reason, Sources, Step, Verdict, plan};
+pub use port::{Artifacts, Exit, Flight, Inputs, PortError, Recorded, StageExecutor, StageOutcome};
+pub use report::{Ended, ExecuteError, Failure, Outcome, RunReport, StageReport, exit_text};
+pub use select::{Reach, SelectError, Selection, Target, matches_pattern, select};
+pub use settings::{
+    Capacity, Cause, Claims, Extra, ExtraFile, Retry, StageSettings, matches_glob_parts,
+    may_match_glob_parts,
+};
+pub use stage::{Command, Dep, Out, OutKind, ParamRef, Stage, StageId, verbatim};
 pub use time::{Civil, Timestamp};
 pub use value::{KeyPath, Table, Value};
 pub use yaml::{

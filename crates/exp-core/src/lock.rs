@@ -12,13 +12,17 @@ use crate::yaml::emit_yaml;
 
 mod check;
 mod edit;
+mod extras;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 pub(crate) use edit::{has_conflict_markers, line_end};
+pub use extras::ExtrasFile;
 pub use parse::LockError;
 pub(crate) use parse::{Fault, document, entry_of, invalid, list_of, table_of, text_of};
+pub use versions::{FileVersion, RecordedFile};
 
 /// A dependency or an output as it was recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +31,8 @@ pub struct LockEntry {
     pub path: String,
     /// The content; `None` when only the path is known (an output that was never recorded, a URL's etag).
     pub artifact: Option<Artifact>,
-    /// Fields that belong to others (`etag`, `version_id`, `cloud`, `files`, `repo`), kept as they are.
+    /// Fields that belong to others (`etag`, `version_id`, `repo`), kept as they are; and where remotes that keep versions
+    /// have it (`cloud`, `files`), which [`LockEntry::version`] and [`LockEntry::files`] read.
     pub extra: Table,
 }
 
@@ -39,7 +44,8 @@ impl LockEntry {
 
     /// Returns the map that stands in a lock file: `path`, `hash`, the digest, `size`, `nfiles`, `isexec`, the rest.
     ///
-    /// Content with a legacy digest has no `hash`, as DVC 2 wrote it.
+    /// Content with a legacy digest has no `hash`, as DVC 2 wrote it. A directory that is recorded file by file has its
+    /// `files` in place of digest and sizes.
     pub fn to_value(&self) -> Value {
         let mut table = Table::with_capacity(5 + self.extra.len());
         table.insert("path".to_owned(), Value::from(self.path.as_str()));
@@ -48,8 +54,10 @@ impl LockEntry {
             if algorithm != Algorithm::Md5Dos2Unix {
                 table.insert("hash".to_owned(), Value::from(algorithm.name()));
             }
-            table.insert(algorithm.key().to_owned(), Value::from(artifact.id.to_string()));
-            insert_sizes(&mut table, artifact);
+            if !self.is_listed() {
+                table.insert(algorithm.key().to_owned(), Value::from(artifact.id.to_string()));
+                insert_sizes(&mut table, artifact);
+            }
         }
         table.extend(self.extra.iter().map(|(key, value)| (key.clone(), value.clone())));
         Value::Table(table)
@@ -81,9 +89,18 @@ pub struct StageLock {
     pub params: Vec<(String, Table)>,
     /// Outputs, sorted by path.
     pub outs: Vec<LockEntry>,
+    /// What else the stage read, by key of [`Extra`](crate::Extra): a digest, or `-` for what was not there. It does not
+    /// stand in `dvc.lock` but in an [`ExtrasFile`].
+    pub extras: BTreeMap<String, String>,
 }
 
 impl StageLock {
+    /// Returns a record of nothing.
+    pub fn empty() -> Self {
+        let (deps, params, outs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { cmd: None, deps, params, outs, extras: BTreeMap::new() }
+    }
+
     /// Returns the recorded dependency at `path`, as the stage writes it.
     pub fn dep(&self, path: &str) -> Option<&LockEntry> {
         self.deps.iter().find(|entry| entry.path == path)
@@ -128,33 +145,50 @@ impl StageLock {
         Value::Table(table)
     }
 
+    /// Returns the record without what only remotes know: which version of a file they have.
+    fn without_versions(&self) -> Self {
+        let plain =
+            |entries: &[LockEntry]| entries.iter().map(LockEntry::without_versions).collect();
+        Self { deps: plain(&self.deps), outs: plain(&self.outs), ..self.clone() }
+    }
+
     /// Returns the key under which the run cache keeps runs of this stage: SHA-256 over the command, the content of the
     /// dependencies, the parameters and the paths of the outputs.
     ///
-    /// `None` without a command, without outputs, or with neither dependencies nor parameters. As in DVC,
+    /// `None` without a command, without outputs, with neither dependencies nor parameters, or with a dependency whose
+    /// content is not known. As in DVC,
     /// whose key it must be, everything called `size` or `nfiles` is left out, parameters too: who looks a run up
     /// compares its parameters before it trusts it.
+    ///
+    /// With extras the key is one that DVC never looks up: it could not tell whether they agree.
     pub fn run_key(&self) -> Option<Digest> {
         self.cmd.as_ref()?;
+        if self.deps.iter().any(|dep| dep.artifact.is_none()) {
+            return None;
+        }
         if self.outs.is_empty() || (self.deps.is_empty() && self.params.is_empty()) {
             return None;
         }
-        let mut value = self.to_value();
+        let mut value = self.without_versions().to_value();
         if let Value::Table(table) = &mut value {
             let paths = self.outs.iter().map(|out| Value::from(out.path.as_str()));
             table.insert("outs".to_owned(), Value::List(paths.collect()));
+            if !self.extras.is_empty() {
+                let extras = self.extras.iter().map(|(key, is)| (key.clone(), is.as_str().into()));
+                table.insert("exp".to_owned(), Value::Table(extras.collect()));
+            }
         }
         Some(digest_without_sizes(value))
     }
 
     /// Returns the name of this very record among the runs of its key: SHA-256 over all of it but sizes.
     pub fn run_value(&self) -> Digest {
-        digest_without_sizes(self.to_value())
+        digest_without_sizes(self.without_versions().to_value())
     }
 
     /// Returns the text of this record's file in the run cache.
     pub fn run_text(&self) -> String {
-        emit_yaml(&self.to_value())
+        emit_yaml(&self.without_versions().to_value())
     }
 }
 
@@ -177,7 +211,10 @@ fn drop_sizes(value: &mut Value) {
 /// Returns the hash that DVC puts into the message of an experiment commit: SHA-256 over the records of the stages
 /// that ran, by name, sizes included. Of several with one name, the last counts.
 pub fn experiment_hash(stages: &[(String, StageLock)]) -> String {
-    let table: Table = stages.iter().map(|(name, lock)| (name.clone(), lock.to_value())).collect();
+    let table: Table = stages
+        .iter()
+        .map(|(name, lock)| (name.clone(), lock.without_versions().to_value()))
+        .collect();
     let json = python_json(&Value::Table(table), KeyOrder::Sorted);
     Digest::of(Algorithm::Sha256, json.as_bytes()).to_hex()
 }

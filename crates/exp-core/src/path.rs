@@ -90,6 +90,12 @@ impl RelPath {
         if self.is_root() { root.to_path_buf() } else { root.join(self.as_str()) }
     }
 
+    /// Returns whether a part of it names the directory of a repository, see [`is_repository_name`]. Data never lies
+    /// there: whoever writes there decides what Git and we do next.
+    pub fn in_repository(&self) -> bool {
+        self.parts().any(is_repository_name)
+    }
+
     /// Returns the parts from the root down; none for the root.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('/').filter(|part| !part.is_empty())
@@ -130,6 +136,9 @@ impl RelPath {
     ///
     /// The same path gives `.`.
     pub fn relative_to(&self, base: &Self) -> String {
+        if base.is_root() && !self.is_root() {
+            return self.as_str().to_owned();
+        }
         let ours: Vec<&str> = self.parts().collect();
         let theirs: Vec<&str> = base.parts().collect();
         let common = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
@@ -156,6 +165,23 @@ impl fmt::Debug for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.as_str())
     }
+}
+
+/// Returns whether a file of this name is, on some file system, `.git` or `.dvc`: file systems fold case, drop dots and
+/// spaces at the end and characters that are not seen, and have short names beside the long ones.
+pub fn is_repository_name(name: &str) -> bool {
+    const UNSEEN: [char; 17] = [
+        '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}',
+        '\u{202d}', '\u{202e}', '\u{206a}', '\u{206b}', '\u{206c}', '\u{206d}', '\u{206e}',
+        '\u{206f}', '\u{feff}', '\u{ad}',
+    ];
+    // Most names are told by their first letter.
+    if !name.starts_with(['.', 'g', 'G', 'd', 'D']) && name.is_ascii() {
+        return false;
+    }
+    let seen: String = name.chars().filter(|c| !UNSEEN.contains(c)).collect();
+    let seen = seen.trim_end_matches([' ', '.']);
+    [".git", ".dvc", "git~1", "dvc~1"].iter().any(|one| seen.eq_ignore_ascii_case(one))
 }
 
 /// Where a dependency or an output is.
@@ -241,6 +267,30 @@ mod tests {
         }
         assert_eq!(RelPath::new("a//./b/../c").unwrap().as_str(), "a/c");
         assert!(RelPath::new("a/..").unwrap().is_root());
+    }
+
+    #[test]
+    fn repositories_are_known_by_any_spelling() {
+        for name in
+            [".git", ".GIT", ".git.", ".git ", "git~1", ".g\u{200c}it", ".dvc", ".Dvc", "DVC~1"]
+        {
+            assert!(is_repository_name(name), "{name:?}");
+            assert!(RelPath::new(&format!("a/{name}/b")).unwrap().in_repository(), "{name:?}");
+        }
+        for name in [
+            ".gitignore",
+            ".dvcignore",
+            "git",
+            "dvc",
+            "x.git",
+            "a.dvc",
+            ".github",
+            "..git",
+            "größe",
+        ] {
+            assert!(!is_repository_name(name), "{name:?}");
+        }
+        assert!(!RelPath::root().in_repository());
     }
 
     #[test]

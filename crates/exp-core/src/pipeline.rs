@@ -11,19 +11,25 @@ use crate::path::RelPath;
 use crate::port::PortError;
 use crate::stage::Stage;
 use crate::value::{Table, Value};
-use crate::yaml::{locate, parse_yaml};
+use crate::yaml::{line_of, locate, parse_yaml, type_of_key};
 
 mod build;
 mod edit;
 mod error;
 mod generate;
+mod place;
 mod schema;
+mod settings;
 mod template;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{EditError, OutDefinition, StageDefinition, add_stage, remove_stage, set_frozen};
+pub use edit::{
+    EditError, OutDefinition, StageAdditions, StageDefinition, add_stage, extend_stage,
+    remove_stage, set_frozen, set_plot_props,
+};
 pub use error::{PipelineError, PipelineFault};
+pub use place::{Place, declared_at};
 
 use error::Broken;
 use template::Context;
@@ -32,8 +38,15 @@ use template::Context;
 pub trait VarsSource {
     /// Returns the content of `file` as one value, by its extension; `None` when there is no such file.
     ///
-    /// Called while a `dvc.yaml` is parsed, and only when something in it may depend on the file.
+    /// Called while a `dvc.yaml` is parsed, and only when something in it may depend on the file or
+    /// [`VarsSource::loads_unused`] says so.
     fn load(&self, file: &RelPath) -> Result<Option<Value>, PortError>;
+
+    /// Returns whether the `params.yaml` beside a `dvc.yaml` is loaded, and has to be a map, although no template is there that
+    /// could take something from it. It is by default, as by DVC.
+    fn loads_unused(&self) -> bool {
+        true
+    }
 
     /// Returns how a map becomes arguments of a command: the options `parsing.bool` and `parsing.list`.
     fn arguments(&self) -> ArgumentStyle {
@@ -87,17 +100,20 @@ impl PipelineFile {
     ) -> Result<Self, PipelineError> {
         let fail = |broken: Broken| {
             let at = broken.path();
-            let span = locate(text, &at);
-            let (line, column) = (span.line, span.column);
-            PipelineError { file: file.clone(), line, column, at, fault: broken.fault }
+            let (line, column) = position(text, &at, &broken.fault);
+            let (file, text) = (file.clone(), line_of(text, line).into());
+            let at = at.into();
+            PipelineError { file, line, column, text, at, fault: broken.fault }
         };
         let value = parse_yaml(text).map_err(|error| {
             let conflict = crate::lock::has_conflict_markers(text);
+            let line = conflict.unwrap_or(error.line);
             PipelineError {
                 file: file.clone(),
-                line: conflict.unwrap_or(error.line),
+                line,
+                text: line_of(text, line).into(),
                 column: if conflict.is_some() { 1 } else { error.column },
-                at: Vec::new(),
+                at: Box::default(),
                 fault: match conflict {
                     Some(_) => PipelineFault::Conflict,
                     None => PipelineFault::Syntax { message: error.message },
@@ -105,6 +121,12 @@ impl PipelineFile {
             }
         })?;
         schema::check(&value).map_err(fail)?;
+        for at in schema::odd_keys(&value) {
+            if let Some(found) = type_of_key(text, &at) {
+                let fault = PipelineFault::WrongType { expected: "text", found };
+                return Err(fail(at.into_iter().rev().fold(fault.into(), Broken::below)));
+            }
+        }
         let Value::Table(top) = value else {
             return Err(fail(Broken::wrong_type(&value, "a map")));
         };
@@ -124,6 +146,8 @@ impl PipelineFile {
         if has_templates || !global.is_empty() {
             context.load_default(&dir)?;
             context.load_vars(global, &dir).map_err(|broken| broken.below("vars"))?;
+        } else if source.loads_unused() {
+            Context::new(source).load_default(&dir)?;
         }
         let mut stages = Vec::new();
         let mut all_vars = context.files();
@@ -172,6 +196,27 @@ impl PipelineFile {
             vars: all_vars,
         })
     }
+}
+
+/// Returns the line and the column of a fault at the key path `at`: those of its expression where it is about one, else
+/// those of the key or the item.
+fn position(text: &str, at: &[String], fault: &PipelineFault) -> (usize, usize) {
+    let span = locate(text, at);
+    let found = fault.expression().and_then(|expression| {
+        let rest = &text[span.start..];
+        let starts = rest.match_indices("${").map(|(start, _)| start);
+        starts
+            .filter(|start| {
+                let inner = rest[start + 2..].split('}').next();
+                inner.is_some_and(|inner| inner.trim() == expression.trim())
+            })
+            .map(|start| span.start + start)
+            .next()
+    });
+    let Some(start) = found else { return (span.line, span.column) };
+    let before = &text[..start];
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (before.matches('\n').count() + 1, column)
 }
 
 /// Returns the files that plot definitions read: the keys of `x` and `y` when these are maps, else the id.

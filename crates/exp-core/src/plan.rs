@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::changes::{Look, changes};
+use crate::changes::{Look, Snapshot, compare};
 use crate::ctx::Ctx;
 use crate::digest::Artifact;
+use crate::event::RestoredFrom;
+use crate::execute::expect;
 use crate::graph::{Pipeline, touches};
 use crate::lock::StageLock;
 use crate::path::Location;
@@ -52,6 +54,17 @@ pub enum Reason {
         /// What is there.
         now: Option<Value>,
     },
+    /// Something differs that the stage reads beside dependencies and parameters.
+    Extra {
+        /// What, see [`Extra::key`](crate::Extra::key).
+        key: String,
+        /// How it differs. New also when another tool ran the stage, which does not record it.
+        change: Change,
+        /// The digest that was recorded; `None` when nothing was or it was not there.
+        was: Option<String>,
+        /// The digest now; `None` when it is not there.
+        now: Option<String>,
+    },
     /// An output differs.
     Out {
         /// The path as the stage writes it.
@@ -97,13 +110,33 @@ pub enum Verdict {
     Open(Vec<StageId>),
 }
 
+/// What an execution would do with a stage, as far as can be told before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expect {
+    /// Nothing: it is up to date.
+    Nothing,
+    /// Its commands would run.
+    Run,
+    /// Its outputs would be taken from the store.
+    Restore(RestoredFrom),
+    /// A data source or a frozen stage: its outputs would be recorded as they are.
+    Record,
+    /// Something it reads is not there, and no stage that would be done before it writes that.
+    Fail,
+    /// It depends on what other stages will write.
+    Open,
+}
+
 /// A stage of a [`Plan`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// The stage.
     pub stage: StageId,
-    /// What is to be expected of it.
+    /// How it stands to what was recorded of it.
     pub verdict: Verdict,
+    /// What would be done with it.
+    pub expect: Expect,
 }
 
 /// A forecast: what would be done now, in the order of execution. Execution decides again, stage by stage.
@@ -151,18 +184,28 @@ pub enum Force {
 }
 
 /// How [`plan`] looks at things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlanOptions {
     /// What would be done although nothing changed.
     pub force: Force,
     /// Whether data that is merely absent is no change, see [`Look::allow_missing`].
     pub allow_missing: bool,
+    /// Whether earlier runs would be taken from the run cache.
+    pub run_cache: bool,
+}
+
+impl Default for PlanOptions {
+    /// Returns what a plain `dvc repro` does.
+    fn default() -> Self {
+        Self { force: Force::No, allow_missing: false, run_cache: true }
+    }
 }
 
 /// Forecasts what an execution of the stages `order` of `pipeline` would do. Nothing is changed.
 ///
-/// A stage that differs from its record only in what an earlier stage will write anew is [`Verdict::Open`].
-/// An empty `order` gives an empty plan; an unknown stage is left out.
+/// A stage that differs from its record only in what an earlier stage will write anew is [`Verdict::Open`]. One that
+/// differs in more and reads what an earlier stage will write is expected to run, although that may turn out to be in
+/// the run cache. An empty `order` gives an empty plan; an unknown stage is left out.
 ///
 /// # Errors
 ///
@@ -188,7 +231,10 @@ pub fn plan(
             artifacts: sources.artifacts,
             allow_missing: options.allow_missing.then_some(&upstream),
         };
-        let mut reasons = changes(ctx, stage, (sources.recorded)(id).as_ref(), &look)?;
+        let recorded = (sources.recorded)(id);
+        let snapshot =
+            if stage.frozen { None } else { Some(Snapshot::take(ctx, stage, sources.inputs)?) };
+        let mut reasons = compare(ctx, stage, snapshot.as_ref(), recorded.as_ref(), &look)?;
         match options.force {
             Force::All => reasons.push(Reason::Forced),
             Force::Downstream if !before.is_empty() => reasons.push(Reason::Upstream),
@@ -198,14 +244,23 @@ pub fn plan(
         {
             if reasons.is_empty() { Verdict::Fresh } else { Verdict::Stale(reasons) }
         } else {
-            let mut on: Vec<usize> = before.into_iter().collect();
+            let mut on: Vec<usize> = before.iter().copied().collect();
             on.sort_by_key(|at| moving[at]);
             Verdict::Open(on.into_iter().map(|at| pipeline.stages()[at].id.clone()).collect())
+        };
+        let expect = match &verdict {
+            Verdict::Fresh => Expect::Nothing,
+            Verdict::Open(_) => Expect::Open,
+            Verdict::Stale(reasons) => {
+                let is_awaited = |location: &Location| is_written(location, pipeline, &before);
+                let known = (snapshot.as_ref(), recorded.as_ref());
+                expect(ctx, &sources, options, stage, reasons, known, &is_awaited)?
+            }
         };
         if verdict != Verdict::Fresh {
             moving.insert(at, plan.steps.len());
         }
-        plan.steps.push(Step { stage: id.clone(), verdict });
+        plan.steps.push(Step { stage: id.clone(), verdict, expect });
     }
     Ok(plan)
 }
@@ -229,8 +284,15 @@ fn is_from(reason: &Reason, pipeline: &Pipeline, before: &BTreeSet<usize>) -> bo
     let location = match reason {
         Reason::Dep { location, .. } => location,
         Reason::Param { param, .. } => &param.location,
+        // Read of a file that one of them may write; which extra it is, only its key says.
+        Reason::Extra { .. } => return !before.is_empty(),
         _ => return false,
     };
+    is_written(location, pipeline, before)
+}
+
+/// Returns whether one of the stages `before` writes something at, around or inside `location`.
+fn is_written(location: &Location, pipeline: &Pipeline, before: &BTreeSet<usize>) -> bool {
     let mut outs = before.iter().flat_map(|at| &pipeline.stages()[*at].outs);
     outs.any(|out| touches(&out.location, location))
 }

@@ -1,15 +1,18 @@
 //! What the pipeline needs from the outside: three small traits, by role.
 
+use std::any::Any;
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
-use crate::cancel::Cancelled;
+use crate::cancel::{Cancel, Cancelled};
 use crate::ctx::Ctx;
 use crate::digest::{Algorithm, Artifact, Digest};
 use crate::lock::StageLock;
 use crate::path::Location;
+use crate::settings::Extra;
 use crate::stage::{Out, ParamRef, Stage};
-use crate::value::Value;
+use crate::value::{Table, Value};
 
 /// A port that failed.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,29 @@ pub trait Inputs: Sync {
         self.artifact(ctx, location)
     }
 
+    /// Returns a digest of what a stage with this working directory reads of `extra` now; `None` when it is not there: no
+    /// such variable, program or file.
+    ///
+    /// The default knows none of them.
+    fn extra(
+        &self,
+        ctx: &Ctx<'_>,
+        stage: &Stage,
+        extra: &Extra,
+    ) -> Result<Option<String>, PortError> {
+        let _ = (ctx, stage, extra);
+        Ok(None)
+    }
+
+    /// Returns the marks by which a change of what is at a URL is noticed, as they stand beside its path in a record: `hash`,
+    /// `etag` or `checksum`, `size`; `None` when nothing is there.
+    ///
+    /// Asked only for a [`Location::Url`] of which [`Inputs::artifact`] knows no content. The default knows nothing.
+    fn marks(&self, ctx: &Ctx<'_>, location: &Location) -> Result<Option<Table>, PortError> {
+        let _ = (ctx, location);
+        Ok(None)
+    }
+
     /// Returns the value of `param` now, the whole document for a whole file; `None` when key or file are missing.
     fn param(&self, param: &ParamRef) -> Result<Option<Value>, PortError>;
 }
@@ -64,6 +90,25 @@ pub trait Artifacts: Sync {
     /// Returns what was recorded under `key` (see `StageLock::run_key`), newest first.
     fn recall(&self, key: &Digest) -> Result<Vec<StageLock>, PortError>;
 
+    /// Receives what the store lacks of the outputs of `stage` as `lock`, one of the answers of [`Artifacts::recall`], has
+    /// them, if there is a place where they may be looked for. What that place lacks is no error: whether all is there now
+    /// is asked again. Never called in a dry run.
+    ///
+    /// The default knows no such place.
+    fn receive(&self, ctx: &Ctx<'_>, stage: &Stage, lock: &StageLock) -> Result<(), PortError> {
+        let _ = (ctx, stage, lock);
+        Ok(())
+    }
+
+    /// Waits until no other process runs the stage with what is recorded under `key`, and keeps others from it as long as
+    /// the answer is held. What another one ran meanwhile is then there to [`Artifacts::recall`].
+    ///
+    /// The default knows of no others.
+    fn flight(&self, ctx: &Ctx<'_>, stage: &Stage, key: &Digest) -> Result<Flight, PortError> {
+        let _ = (ctx, stage, key);
+        Ok(Flight::default())
+    }
+
     /// Brings the outputs of `stage` into the workspace as `lock` records them: those that are stored, also metrics and
     /// plots with `cache: false`, whose bytes the run cache keeps. What is there and nowhere else is saved first.
     fn restore(&self, ctx: &Ctx<'_>, stage: &Stage, lock: &StageLock) -> Result<(), PortError>;
@@ -78,6 +123,14 @@ pub trait Artifacts: Sync {
     /// Returns `None` when nothing is there. Once it returns, the bytes are durable.
     fn keep(&self, ctx: &Ctx<'_>, stage: &Stage, out: &Out) -> Result<Option<Artifact>, PortError>;
 
+    /// Takes notice that the cached output `out` was recorded and stays where it is, out of the store.
+    ///
+    /// The default does nothing.
+    fn leave(&self, ctx: &Ctx<'_>, out: &Out, artifact: &Artifact) -> Result<(), PortError> {
+        let _ = (ctx, out, artifact);
+        Ok(())
+    }
+
     /// Writes down a success, before anything that depends on it starts: in the lock file, and under `key` in the run
     /// cache when there is one. Returns whether the lock file changed and whether it is new.
     fn record(
@@ -86,6 +139,21 @@ pub trait Artifacts: Sync {
         key: Option<&Digest>,
         lock: &StageLock,
     ) -> Result<Recorded, PortError>;
+}
+
+/// The right to be the only one that runs something; dropping it gives it up.
+#[derive(Default)]
+pub struct Flight {
+    /// Whether somebody else had it at first, so that the result may be there now.
+    pub has_waited: bool,
+    /// What gives it up when it is dropped.
+    pub guard: Option<Box<dyn Any + Send>>,
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flight").field("has_waited", &self.has_waited).finish_non_exhaustive()
+    }
 }
 
 /// What [`Artifacts::record`] did to the lock file.
@@ -106,6 +174,11 @@ pub trait StageExecutor: Sync {
     ///
     /// A command that fails is an outcome, not a panic: it still carries facts.
     fn run(&self, ctx: &Ctx<'_>, stage: &Stage) -> StageOutcome;
+
+    /// Waits before a stage that failed is tried again; ends early when the end is asked for, and returns that wish.
+    fn pause(&self, ctx: &Ctx<'_>, length: Duration) -> Option<Cancel> {
+        ctx.cancel_token().sleep(length)
+    }
 }
 
 /// How the commands of a stage ended.
@@ -143,6 +216,13 @@ pub enum Exit {
         line: String,
         /// Why not.
         why: String,
+    },
+    /// They took longer than the stage allows, and were ended.
+    TimedOut {
+        /// The text given to the shell that ran then.
+        line: String,
+        /// What the stage allows.
+        limit: Duration,
     },
     /// It was stopped on request.
     Cancelled,

@@ -153,12 +153,16 @@ fn quoted(paths: &[String]) -> String {
     paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn exit_text(exit: &Exit) -> String {
+/// Says how a command ended, as the message of a [`Failure`] does.
+pub fn exit_text(exit: &Exit) -> String {
     match exit {
         Exit::Success => "all commands succeeded".to_owned(),
         Exit::Code { code, line } => format!("`{line}` exited with status {code}"),
         Exit::Signal { signal, line } => format!("`{line}` was ended by signal {signal}"),
         Exit::NotStarted { line, why } => format!("`{line}` could not be started: {why}"),
+        Exit::TimedOut { line, limit } => {
+            format!("`{line}` was ended: the stage may take {} s", limit.as_secs_f64())
+        }
         Exit::Cancelled => "stopped on request".to_owned(),
     }
 }

@@ -270,6 +270,13 @@ fn unknown_stage(
     }
 }
 
+/// Returns whether `name` matches a shell pattern, as Python's `fnmatch` reads it: `*`, `?`, `[…]` and `[!…]`.
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
+    matches_glob(&pattern, &name)
+}
+
 /// Returns whether `name` matches a shell pattern as Python's `fnmatch` reads it: `*` also crosses `/`.
 fn matches_glob(pattern: &[char], name: &[char]) -> bool {
     // The last `*` and how much of the name it has taken; on a mismatch it takes one character more.

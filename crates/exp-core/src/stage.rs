@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::path::{Location, RelPath};
+use crate::settings::StageSettings;
 use crate::value::{KeyPath, Table, Value};
 
 /// The address of a stage: the file that declares it and its name there.
@@ -45,23 +46,40 @@ impl fmt::Display for StageId {
     }
 }
 
+/// Returns what a `dvc.yaml` has to say for `text` to be taken as it is: a path with `${` in it is no template. Reading it
+/// back gives the text again.
+pub fn verbatim(text: &str) -> String {
+    text.replace("${", "\\${")
+}
+
 /// A command as `dvc.yaml` and `dvc.lock` hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Command {
     /// One text; each line is a process of its own.
     Text(String),
-    /// Several texts, one after the other.
+    /// Several texts, one after the other, each a process of its own.
     List(Vec<String>),
 }
 
 impl Command {
-    /// Returns what is given to the shell, one process each, in order. Blank lines are left out.
+    /// Returns what is given to the shell, one process each, in order: the lines of a text, the items of a list, which may
+    /// have several lines. Blank ones are left out.
     pub fn lines(&self) -> Vec<&str> {
-        let texts: Vec<&str> = match self {
-            Self::Text(text) => vec![text],
+        let commands: Vec<&str> = match self {
+            Self::Text(text) => text.lines().collect(),
             Self::List(texts) => texts.iter().map(String::as_str).collect(),
         };
-        texts.into_iter().flat_map(str::lines).filter(|line| !line.trim().is_empty()).collect()
+        commands.into_iter().filter(|command| !command.trim().is_empty()).collect()
+    }
+
+    /// Returns what a `dvc.yaml` has to say for this very command to run: `${` of the shell is no template there. Reading
+    /// it back gives the command again.
+    #[must_use]
+    pub fn verbatim(&self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(verbatim(text)),
+            Self::List(texts) => Self::List(texts.iter().map(|text| verbatim(text)).collect()),
+        }
     }
 
     /// Returns the value that stands in `dvc.lock`.
@@ -150,6 +168,8 @@ pub struct Stage {
     pub desc: Option<String>,
     /// What the user or `exp` keeps with it; DVC does not look at it.
     pub meta: Value,
+    /// What `meta` says to `exp`.
+    pub settings: StageSettings,
     /// Parameters whose values were used in `${…}`, as `(file relative to root, keys)`; shown, not compared.
     pub interpolated: Vec<(RelPath, Vec<KeyPath>)>,
     /// Whether its definition comes from a template (`${…}`, `foreach`, `matrix`) and cannot be rewritten.
@@ -171,6 +191,7 @@ impl Stage {
             always_changed: false,
             desc: None,
             meta: Value::Null,
+            settings: StageSettings::default(),
             interpolated: Vec::new(),
             generated: false,
         }

@@ -284,6 +284,10 @@ impl EventSink for Recorder {
                 }
                 StageEvent::Locked { created: true } => format!("{stage} locked anew"),
                 StageEvent::Locked { created: false } => format!("{stage} locked"),
+                StageEvent::Waiting { until } => format!("{stage} waits: {until:?}"),
+                StageEvent::Retrying { next, of, .. } => {
+                    format!("{stage} tried again, {next} of {of}")
+                }
                 StageEvent::Skipped { because } => format!("{stage} skipped because of {because}"),
             },
             Event::Warning(warning) => format!("warning: {warning:?}"),

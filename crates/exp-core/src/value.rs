@@ -77,6 +77,20 @@ impl Value {
         }
     }
 
+    /// Returns whether Python's `bool()` finds it false: null, `false`, zero, an empty text, list or table.
+    pub fn is_false_in_python(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Bool(truth) => !truth,
+            Self::Int(number) => *number == 0,
+            Self::Float(number) => *number == 0.0,
+            Self::Text(text) => text.is_empty(),
+            Self::List(items) => items.is_empty(),
+            Self::Table(table) => table.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Returns a number of either kind; `None` for everything else, truth values included.
     pub fn as_f64(&self) -> Option<f64> {
         match self {

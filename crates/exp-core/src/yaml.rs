@@ -80,7 +80,36 @@ pub(crate) fn locate(text: &str, path: &[String]) -> YamlSpan {
     span
 }
 
-fn is_falsy(value: &Value) -> bool {
+/// Reads a document and keeps where everything stands, without a look at what aliases grow to.
+pub(crate) fn read_document(text: &str) -> Result<YamlNode, SyntaxError> {
+    read::document(text)
+}
+
+/// Returns whether `key`, written without quotes, is something else than text: `1`, `true`, `null`.
+pub(crate) fn may_be_no_text(key: &str) -> bool {
+    scalar::kind(key, scalar::Version::V1_2) != scalar::Kind::Text
+}
+
+/// Returns the type of the key at `path`, when it is no text. Looks through aliases, not into merge keys.
+pub(crate) fn type_of_key(text: &str, path: &[String]) -> Option<&'static str> {
+    let root = read::document(text).ok()?;
+    let (last, way) = path.split_last()?;
+    let node = way.iter().try_fold(&root, |node, part| match node.entry(part) {
+        Some(entry) => Some(&entry.value),
+        None => node.items()?.get(part.parse::<usize>().ok()?),
+    })?;
+    match &node.entry(last)?.key.resolved().kind {
+        YamlKind::Scalar(value) if value.as_text().is_none() => Some(value.type_name()),
+        _ => None,
+    }
+}
+
+/// Returns the line with the number `line`, from 1, without its end; empty when there is none.
+pub(crate) fn line_of(text: &str, line: usize) -> String {
+    line.checked_sub(1).and_then(|at| text.lines().nth(at)).unwrap_or_default().to_owned()
+}
+
+pub(crate) fn is_falsy(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) | Value::Int(0) => true,
         Value::Float(number) => *number == 0.0,

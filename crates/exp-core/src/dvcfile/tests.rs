@@ -20,12 +20,7 @@ outs:
 fn lock(path: &str, md5: &str, size: u64) -> StageLock {
     let id = ObjectId::parse(Algorithm::Md5, md5).unwrap();
     let artifact = Artifact { id, size: Some(size), n_files: None, is_exec: false };
-    StageLock {
-        cmd: None,
-        deps: Vec::new(),
-        params: Vec::new(),
-        outs: vec![LockEntry::new(path, Some(artifact))],
-    }
+    StageLock { outs: vec![LockEntry::new(path, Some(artifact))], ..StageLock::empty() }
 }
 
 #[test]

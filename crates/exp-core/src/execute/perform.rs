@@ -8,9 +8,10 @@ use crate::digest::{Artifact, Digest};
 use crate::event::{Event, RestoredFrom, StageEvent, Warning};
 use crate::lock::{LockEntry, StageLock};
 use crate::path::Location;
-use crate::plan::Reason;
+use crate::plan::{Expect, PlanOptions, Reason, Sources};
 use crate::port::{Exit, Inputs, PortError, Recorded};
 use crate::report::{Failure, Outcome, StageReport};
+use crate::settings::Extra;
 use crate::stage::{Out, OutKind, Stage};
 
 use super::{ExecuteOptions, Job};
@@ -102,22 +103,46 @@ impl Turn<'_, '_> {
         recorded: Option<&StageLock>,
     ) -> Result<Done, Early> {
         let artifacts = self.job.sources.artifacts;
-        if self.forced.is_none()
-            && let Some((from, found)) =
-                find_run(ctx, self.job, self.options, self.stage, reasons, snapshot, recorded)
-                    .map_err(port("look for an earlier run"))?
-        {
+        // Held until the result is recorded, so that nobody else runs the same meanwhile.
+        let mut flight = None;
+        while self.forced.is_none() {
+            let (sources, run_cache) = (&self.job.sources, self.options.run_cache);
+            let found = find_run(ctx, sources, run_cache, self.stage, reasons, snapshot, recorded);
+            let found = match found {
+                Ok(None) if run_cache => receive_run(ctx, sources, self.stage, snapshot),
+                found => found,
+            };
+            let found = found.map_err(port("look for an earlier run"))?;
             ctx.check().map_err(|_| Early::NotStarted)?;
-            artifacts.restore(ctx, self.stage, &found).map_err(port("restore outputs"))?;
-            self.emit(ctx, StageEvent::Restored { from });
-            let outs = found.outs.iter().map(|out| (out.path.as_str(), out.artifact)).collect();
-            let lock = self.record(ctx, None, lock_of(self.stage, snapshot, recorded, outs))?;
-            let outcome = Outcome::Restored(from);
-            return Ok(Done { outcome, lock: Some(lock), took: Duration::ZERO });
+            if let Some((from, found)) = found {
+                artifacts.restore(ctx, self.stage, &found).map_err(port("restore outputs"))?;
+                self.emit(ctx, StageEvent::Restored { from });
+                let outs = found.outs.iter().map(|out| (out.path.as_str(), out.artifact)).collect();
+                let lock = self.record(ctx, None, lock_of(self.stage, snapshot, recorded, outs))?;
+                let outcome = Outcome::Restored(from);
+                return Ok(Done { outcome, lock: Some(lock), took: Duration::ZERO });
+            }
+            let key = self.shared_key(snapshot).filter(|_| flight.is_none());
+            let Some(key) = key else { break };
+            let taken =
+                artifacts.flight(ctx, self.stage, &key).map_err(port("wait for its turn"))?;
+            let has_waited = taken.has_waited;
+            flight = Some(taken);
+            if !has_waited {
+                break;
+            }
         }
         ctx.check().map_err(|_| Early::NotStarted)?;
         artifacts.clear(ctx, self.stage).map_err(port("clear outputs"))?;
-        self.run(ctx, reasons, snapshot, recorded)
+        let done = self.run(ctx, reasons, snapshot, recorded);
+        drop(flight);
+        done
+    }
+
+    /// Returns the key under which a run of the stage will be there for others; `None` when it will not be.
+    fn shared_key(&self, snapshot: &Snapshot) -> Option<Digest> {
+        let is_shared = self.options.run_cache && self.options.commit && recordable(self.stage);
+        if is_shared { wanted(self.stage, snapshot).run_key() } else { None }
     }
 
     fn run(
@@ -128,9 +153,8 @@ impl Turn<'_, '_> {
         recorded: Option<&StageLock>,
     ) -> Result<Done, Early> {
         self.emit(ctx, StageEvent::Started { reasons });
-        let ran = self.job.executor.run(ctx, self.stage);
-        let took = ran.took;
-        let kept = match ran.exit {
+        let (exit, took) = self.tries(ctx)?;
+        let kept = match exit {
             Exit::Success => self.keep_and_record(ctx, snapshot, recorded),
             Exit::Cancelled => Err(Early::Stopped(took)),
             exit => Err(failed(Failure::Exit(exit))),
@@ -142,6 +166,28 @@ impl Turn<'_, '_> {
         })?;
         self.emit_locked(ctx, locked);
         Ok(Done { outcome: Outcome::Ran, lock: Some(lock), took })
+    }
+
+    /// Runs the commands, as often as the stage allows and it takes; returns how the last try ended and how long all took.
+    fn tries(&self, ctx: &Ctx<'_>) -> Result<(Exit, Duration), Early> {
+        let retry = &self.stage.settings.retry;
+        let mut took = Duration::ZERO;
+        for n_tries in 1.. {
+            let ran = self.job.executor.run(ctx, self.stage);
+            took += ran.took;
+            // Whoever asks for the end does not want another try either.
+            let pause = retry.pause(n_tries, &ran.exit);
+            let pause = pause.filter(|_| ctx.cancel_token().requested().is_none());
+            let Some(pause) = pause else { return Ok((ran.exit, took)) };
+            let (next, of) = (n_tries + 1, retry.max.saturating_add(1));
+            self.emit(ctx, StageEvent::Retrying { exit: &ran.exit, next, of, pause });
+            if self.job.executor.pause(ctx, pause).is_some() {
+                return Ok((ran.exit, took));
+            }
+            let artifacts = self.job.sources.artifacts;
+            artifacts.clear(ctx, self.stage).map_err(port("clear outputs"))?;
+        }
+        Ok((Exit::Cancelled, took))
     }
 
     fn keep_and_record(
@@ -177,6 +223,9 @@ impl Turn<'_, '_> {
             sources.inputs.artifact(ctx, &out.location)
         };
         let kept = kept.map_err(port("keep an output"))?;
+        if let Some(artifact) = kept.filter(|_| !self.options.commit && out.cache) {
+            sources.artifacts.leave(ctx, out, &artifact).map_err(port("leave an output"))?;
+        }
         kept.map(Some).ok_or_else(|| {
             let (path, location) = (out.path.clone(), out.location.clone());
             failed(Failure::OutNotProduced { path, location })
@@ -245,34 +294,64 @@ impl Turn<'_, '_> {
     }
 }
 
-/// Returns the event of a stage that would be done, without doing it.
-pub(super) fn rehearse<'e>(
+/// Returns what would be done with a stage that does not agree with its record, for these reasons: what is known of it
+/// is what it reads (nothing when it is frozen) and what was recorded. `is_awaited` tells what stages before it will
+/// write.
+pub(crate) fn expect(
     ctx: &Ctx<'_>,
-    job: &Job<'_>,
-    options: &ExecuteOptions,
+    sources: &Sources<'_>,
+    options: PlanOptions,
     stage: &Stage,
-    reasons: &'e [Reason],
-) -> Result<StageEvent<'e>, PortError> {
-    if stage.is_data_source() || stage.frozen {
-        return Ok(StageEvent::Verified);
+    reasons: &[Reason],
+    (snapshot, recorded): (Option<&Snapshot>, Option<&StageLock>),
+    is_awaited: &dyn Fn(&Location) -> bool,
+) -> Result<Expect, PortError> {
+    let Some(snapshot) = snapshot.filter(|_| !stage.is_data_source()) else {
+        for out in stage.outs.iter().filter(|_| !options.allow_missing) {
+            if sources.inputs.artifact(ctx, &out.location)?.is_none() {
+                return Ok(Expect::Fail);
+            }
+        }
+        return Ok(Expect::Record);
+    };
+    let lacks_dep = stage.deps.iter().zip(&snapshot.deps).any(|(dep, now)| {
+        let is_there = now.is_some() || snapshot.marks_of(&dep.path).is_some();
+        !is_there && !is_awaited(&dep.location)
+    });
+    let lacks_param = snapshot.params.iter().any(|file| {
+        let is_there = file.exists && file.values.iter().all(|(_, value)| value.is_some());
+        !is_there && !is_awaited(&file.location)
+    });
+    let lacks_extra =
+        stage.settings.extras.iter().zip(&snapshot.extras).any(|(extra, (_, now))| {
+            extra.file().is_some_and(|file| now.is_none() && !is_awaited(&file.location))
+        });
+    if lacks_dep || lacks_param || lacks_extra {
+        return Ok(Expect::Fail);
     }
     let forced = reasons.iter().any(|why| matches!(why, Reason::Forced | Reason::Upstream));
-    let snapshot = Snapshot::take(ctx, stage, job.sources.inputs)?;
-    if !forced && require(stage, &snapshot).is_ok() {
-        let recorded = (job.sources.recorded)(&stage.id);
-        let found = find_run(ctx, job, options, stage, reasons, &snapshot, recorded.as_ref())?;
-        if let Some((from, _)) = found {
-            return Ok(StageEvent::Restored { from });
-        }
+    let is_open = stage.deps.iter().any(|dep| is_awaited(&dep.location))
+        || snapshot.params.iter().any(|file| is_awaited(&file.location))
+        || (stage.settings.extras.iter().filter_map(Extra::file))
+            .any(|file| is_awaited(&file.location));
+    if forced || is_open {
+        return Ok(Expect::Run);
     }
-    Ok(StageEvent::Started { reasons })
+    let found = find_run(ctx, sources, options.run_cache, stage, reasons, snapshot, recorded)?;
+    Ok(found.map_or(Expect::Run, |(from, _)| Expect::Restore(from)))
 }
 
 /// Checks that everything a stage reads is there.
 fn require(stage: &Stage, snapshot: &Snapshot) -> Result<(), Failure> {
     for (dep, now) in stage.deps.iter().zip(&snapshot.deps) {
-        if now.is_none() {
+        if now.is_none() && snapshot.marks_of(&dep.path).is_none() {
             let (path, location) = (dep.path.clone(), dep.location.clone());
+            return Err(Failure::MissingDep { path, location });
+        }
+    }
+    for (extra, (_, now)) in stage.settings.extras.iter().zip(&snapshot.extras) {
+        if let (Some(file), None) = (extra.file(), now) {
+            let (path, location) = (file.path.clone(), file.location.clone());
             return Err(Failure::MissingDep { path, location });
         }
     }
@@ -294,8 +373,8 @@ fn require(stage: &Stage, snapshot: &Snapshot) -> Result<(), Failure> {
 /// one when only outputs changed, else the newest of the run cache.
 fn find_run(
     ctx: &Ctx<'_>,
-    job: &Job<'_>,
-    options: &ExecuteOptions,
+    sources: &Sources<'_>,
+    run_cache: bool,
     stage: &Stage,
     reasons: &[Reason],
     snapshot: &Snapshot,
@@ -306,28 +385,63 @@ fn find_run(
     }
     let only_outs = reasons.iter().all(|reason| matches!(reason, Reason::Out { .. }));
     if let (true, Some(recorded)) = (only_outs, recorded)
-        && at_hand(ctx, job, stage, recorded)?
+        && at_hand(ctx, sources, stage, recorded)?
     {
         return Ok(Some((RestoredFrom::LockFile, recorded.clone())));
     }
-    if !options.run_cache {
+    if !run_cache {
         return Ok(None);
     }
-    let outs = stage.outs.iter().map(|out| (out.path.as_str(), None)).collect();
-    let wanted = lock_of(stage, snapshot, None, outs);
-    let Some(key) = wanted.run_key() else { return Ok(None) };
-    for found in job.sources.artifacts.recall(&key)? {
-        if agrees(&wanted, &found) && all_stored(job, &found)? {
+    for found in known_runs(sources, stage, snapshot)? {
+        if all_stored(sources, &found)? {
             return Ok(Some((RestoredFrom::RunCache, found)));
         }
     }
     Ok(None)
 }
 
+/// Finds a run as [`find_run`] does in the run cache, of which the store has the record only and its outputs can be received.
+fn receive_run(
+    ctx: &Ctx<'_>,
+    sources: &Sources<'_>,
+    stage: &Stage,
+    snapshot: &Snapshot,
+) -> Result<Option<(RestoredFrom, StageLock)>, PortError> {
+    if !recordable(stage) {
+        return Ok(None);
+    }
+    for found in known_runs(sources, stage, snapshot)? {
+        sources.artifacts.receive(ctx, stage, &found)?;
+        if all_stored(sources, &found)? {
+            return Ok(Some((RestoredFrom::RunCache, found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the runs of the run cache that had what the stage would have now, newest first.
+fn known_runs(
+    sources: &Sources<'_>,
+    stage: &Stage,
+    snapshot: &Snapshot,
+) -> Result<Vec<StageLock>, PortError> {
+    let wanted = wanted(stage, snapshot);
+    let Some(key) = wanted.run_key() else { return Ok(Vec::new()) };
+    let mut known = sources.artifacts.recall(&key)?;
+    known.retain(|found| agrees(&wanted, found));
+    Ok(known)
+}
+
+/// Returns what a run would record now but for the content of outputs.
+fn wanted(stage: &Stage, snapshot: &Snapshot) -> StageLock {
+    let outs = stage.outs.iter().map(|out| (out.path.as_str(), None)).collect();
+    lock_of(stage, snapshot, None, outs)
+}
+
 /// Returns whether the outputs of a record are stored, or, of those that are not for the store, unchanged in place.
 fn at_hand(
     ctx: &Ctx<'_>,
-    job: &Job<'_>,
+    sources: &Sources<'_>,
     stage: &Stage,
     lock: &StageLock,
 ) -> Result<bool, PortError> {
@@ -336,22 +450,21 @@ fn at_hand(
             return Ok(false);
         };
         let unchanged = !out.cache
-            && job
-                .sources
+            && sources
                 .inputs
                 .artifact(ctx, &out.location)?
                 .is_some_and(|now| now.same_content(&was));
-        if !unchanged && !job.sources.artifacts.is_stored(&was)? {
+        if !unchanged && !sources.artifacts.is_stored(&was)? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn all_stored(job: &Job<'_>, lock: &StageLock) -> Result<bool, PortError> {
+fn all_stored(sources: &Sources<'_>, lock: &StageLock) -> Result<bool, PortError> {
     for out in &lock.outs {
         let Some(artifact) = &out.artifact else { return Ok(false) };
-        if !job.sources.artifacts.is_stored(artifact)? {
+        if !sources.artifacts.is_stored(artifact)? {
             return Ok(false);
         }
     }
@@ -405,7 +518,12 @@ pub fn recordable(stage: &Stage) -> bool {
     let has_all = stage.cmd.is_some()
         && !(stage.deps.is_empty() && stage.params.is_empty())
         && !stage.outs.is_empty();
-    let deps_are_local = stage.deps.iter().all(|dep| !matches!(dep.location, Location::Url(_)));
+    // Of a place on a remote the record tells: it may be a directory.
+    let is_local = |location: &Location| match location {
+        Location::Url(url) => url.starts_with("remote://"),
+        _ => true,
+    };
+    let deps_are_local = stage.deps.iter().all(|dep| is_local(&dep.location));
     let outs_are_plain = stage.outs.iter().all(|out| {
         let in_store = out.cache || out.kind != OutKind::Data;
         in_store && !out.persist && out.location.workspace().is_some()
@@ -434,7 +552,13 @@ fn lock_of(
     } else {
         let deps = stage.deps.iter().zip(&snapshot.deps);
         let old = |path: &str| recorded.and_then(|lock| lock.dep(path));
-        deps.map(|(dep, now)| entry(&dep.path, *now, old(&dep.path))).collect()
+        deps.map(|(dep, now)| match snapshot.marks_of(&dep.path) {
+            Some(marks) => {
+                LockEntry { path: dep.path.clone(), artifact: None, extra: marks.clone() }
+            }
+            None => entry(&dep.path, *now, old(&dep.path)),
+        })
+        .collect()
     };
     let mut outs: Vec<LockEntry> = outs
         .into_iter()
@@ -453,7 +577,7 @@ fn lock_of(
     params.sort_by(|(a, _), (b, _)| {
         (a != "params.yaml").cmp(&(b != "params.yaml")).then_with(|| a.cmp(b))
     });
-    StageLock { cmd: stage.cmd.clone(), deps, params, outs }
+    StageLock { cmd: stage.cmd.clone(), deps, params, outs, extras: snapshot.extras() }
 }
 
 fn failed(failure: Failure) -> Early {

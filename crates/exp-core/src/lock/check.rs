@@ -69,6 +69,7 @@ mod tests {
             deps: vec![LockEntry::new("1e3", Some(artifact))],
             params: Vec::new(),
             outs: vec![LockEntry::new("o: 'x'", Some(artifact))],
+            extras: BTreeMap::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! that is replaced is parsed alone. Text of an unusual shape (maps in brackets, several documents) is read wholly
 //! and written anew.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::value::{Table, Value};
@@ -29,6 +30,21 @@ impl LockFile {
         name: &str,
         lock: &StageLock,
     ) -> Result<String, LockError> {
+        Self::set_stage_before(text, name, lock, &BTreeSet::new())
+    }
+
+    /// As [`LockFile::set_stage`], but a stage that is new goes in front of the first of `later` that is there. So stages
+    /// that end in any order stand in the order in which they would have been recorded one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As for [`LockFile::set_stage`].
+    pub fn set_stage_before(
+        text: Option<&str>,
+        name: &str,
+        lock: &StageLock,
+        later: &BTreeSet<String>,
+    ) -> Result<String, LockError> {
         let text = text.unwrap_or_default();
         let stage = Table::from([(name.to_owned(), lock.to_value())]);
         if contradicts(&emit_block(&stage, 0), name, lock) {
@@ -40,9 +56,14 @@ impl LockFile {
                 ("stages".to_owned(), Value::Table(stage)),
             ]))));
         }
-        let Some(found) = find(text, name)? else {
+        let Some(found) = find(text, name, later)? else {
             return rewrite(text, |stages| {
+                let place = stages.keys().position(|key| later.contains(key));
+                let is_there = stages.contains_key(name);
                 stages.extend(stage);
+                if let Some(place) = place.filter(|_| !is_there) {
+                    stages.move_index(stages.len() - 1, place);
+                }
             });
         };
         if let Some(block) = &found.block
@@ -55,7 +76,8 @@ impl LockFile {
             block.push_str("stages:\n");
         }
         block.push_str(&emit_block(&stage, found.indent));
-        let place = found.block.unwrap_or(found.end..found.end);
+        let end = found.later.unwrap_or(found.end);
+        let place = found.block.unwrap_or(end..end);
         Ok(spliced(text, place, block))
     }
 
@@ -65,7 +87,7 @@ impl LockFile {
     ///
     /// As for [`LockFile::set_stage`].
     pub fn remove_stage(text: &str, name: &str) -> Result<String, LockError> {
-        match find(text, name)? {
+        match find(text, name, &BTreeSet::new())? {
             None => rewrite(text, |stages| {
                 stages.shift_remove(name);
             }),
@@ -86,8 +108,10 @@ struct Found {
     block: Option<Range<usize>>,
     /// Whether the stage is the only one.
     is_only: bool,
-    /// Where a new stage goes.
+    /// Where a new stage goes that is the last.
     end: usize,
+    /// Where the first of the stages is that a new one goes in front of.
+    later: Option<usize>,
     /// The column of the stages' keys.
     indent: usize,
     /// Whether there is no `stages:` yet.
@@ -97,11 +121,12 @@ struct Found {
 }
 
 /// Looks for the stage `name`; `None` when the text has an unusual shape.
-fn find(text: &str, name: &str) -> Result<Option<Found>, LockError> {
+fn find(text: &str, name: &str, later: &BTreeSet<String>) -> Result<Option<Found>, LockError> {
     let mut found = Found {
         block: None,
         is_only: true,
         end: text.len(),
+        later: None,
         indent: 2,
         needs_header: true,
         stages_line: 0..0,
@@ -119,7 +144,7 @@ fn find(text: &str, name: &str) -> Result<Option<Found>, LockError> {
         let indent = line.len() - content.len();
         let content = content.trim_end();
         if is_marker(line) {
-            return Err(LockError::Conflict { line: index + 1 });
+            return Err(LockError::Conflict { line: index + 1, text: line.trim_end().to_owned() });
         }
         if content.is_empty() || content.starts_with('#') {
             continue;
@@ -161,6 +186,9 @@ fn find(text: &str, name: &str) -> Result<Option<Found>, LockError> {
         if indent == found.indent {
             let Some((key, rest)) = split_key(content) else { return Ok(None) };
             n_stages += 1;
+            if found.later.is_none() && later.contains(&key) {
+                found.later = Some(start);
+            }
             in_block = key == name;
             if in_block && (!rest.is_empty() || found.block.is_some()) {
                 return Ok(None);
@@ -193,10 +221,9 @@ fn check_schema(text: &str, written: &str) -> Result<(), LockError> {
 /// Reads the lines of one stage.
 fn parse_block(text: &str, block: &Range<usize>) -> Result<Table, LockError> {
     let n_before = text[..block.start].matches('\n').count();
-    let value = parse_yaml(&text[block.clone()]).map_err(|error| LockError::Syntax {
-        line: error.line + n_before,
-        column: error.column,
-        message: error.message,
+    let value = parse_yaml(&text[block.clone()]).map_err(|mut error| {
+        error.line += n_before;
+        LockError::syntax(text, error)
     })?;
     table_of(value).map_err(|fault| invalid(text, fault))
 }
@@ -205,11 +232,7 @@ fn parse_block(text: &str, block: &Range<usize>) -> Result<Table, LockError> {
 fn rewrite(text: &str, change: impl FnOnce(&mut Table)) -> Result<String, LockError> {
     // For its checks.
     LockFile::parse(text)?;
-    let value = parse_yaml(text).map_err(|error| LockError::Syntax {
-        line: error.line,
-        column: error.column,
-        message: error.message,
-    })?;
+    let value = parse_yaml(text).map_err(|error| LockError::syntax(text, error))?;
     let mut table = table_of(value).map_err(|fault| invalid(text, fault))?;
     let stages = table.entry("stages".to_owned()).or_insert_with(Value::table);
     if !matches!(stages, Value::Table(_)) {

@@ -1,11 +1,12 @@
 //! Text -> [`LockFile`] and [`StageLock`].
 
-use crate::digest::{Algorithm, Artifact, ObjectId};
+use crate::digest::{Algorithm, Artifact, DigestError, ObjectId};
 use crate::stage::Command;
 use crate::value::{Table, Value};
-use crate::yaml::{locate, parse_yaml};
+use crate::yaml::{SyntaxError, line_of, locate, parse_yaml};
 
 use super::edit::has_conflict_markers;
+use super::versions::listed;
 use super::{LockEntry, LockFile, StageLock};
 
 /// A lock file that cannot be read or changed.
@@ -19,6 +20,8 @@ pub enum LockError {
         line: usize,
         /// The column, from 1.
         column: usize,
+        /// The text of that line.
+        text: String,
         /// What is wrong.
         message: String,
     },
@@ -27,6 +30,8 @@ pub enum LockError {
     Conflict {
         /// The line of the first marker, from 1.
         line: usize,
+        /// The text of that line.
+        text: String,
     },
     /// A schema other than `2.0`, or none: the file was written by another generation of DVC.
     #[error("schema is {}, not 2.0", found.as_deref().unwrap_or("missing"))]
@@ -37,6 +42,8 @@ pub enum LockError {
         line: usize,
         /// The column, from 1.
         column: usize,
+        /// The text of that line.
+        text: String,
     },
     /// Valid YAML that is no lock file.
     #[error("line {line}, column {column}: {message} at `{}`", at.join("."))]
@@ -47,6 +54,8 @@ pub enum LockError {
         line: usize,
         /// The column, from 1.
         column: usize,
+        /// The text of that line; empty when it is not known.
+        text: String,
         /// What is wrong.
         message: String,
     },
@@ -56,6 +65,25 @@ pub enum LockError {
         /// The stage.
         stage: String,
     },
+}
+
+impl LockError {
+    /// Makes the error for broken YAML in `text`.
+    pub(crate) fn syntax(text: &str, error: SyntaxError) -> Self {
+        let SyntaxError { line, column, message } = error;
+        Self::Syntax { line, column, text: line_of(text, line), message }
+    }
+
+    /// Returns the line and the column, both from 1, and the text of the line; `None` when it is about no place.
+    pub fn place(&self) -> Option<(usize, usize, &str)> {
+        match self {
+            Self::Conflict { line, text } => Some((*line, 1, text)),
+            Self::Syntax { line, column, text, .. }
+            | Self::Schema { line, column, text, .. }
+            | Self::Invalid { line, column, text, .. } => Some((*line, *column, text)),
+            Self::Unfaithful { .. } => None,
+        }
+    }
 }
 
 /// What is wrong, and the way to it, the innermost part first.
@@ -75,7 +103,7 @@ impl Fault {
         self
     }
 
-    fn wrong_type(value: &Value, expect: &str) -> Self {
+    pub(super) fn wrong_type(value: &Value, expect: &str) -> Self {
         Self::new(format!("expected {expect}, found {}", value.type_name()))
     }
 }
@@ -132,10 +160,8 @@ impl StageLock {
 
 pub(crate) fn document(text: &str) -> Result<Table, LockError> {
     let value = parse_yaml(text).map_err(|error| match has_conflict_markers(text) {
-        Some(line) => LockError::Conflict { line },
-        None => {
-            LockError::Syntax { line: error.line, column: error.column, message: error.message }
-        }
+        Some(line) => LockError::Conflict { line, text: line_of(text, line) },
+        None => LockError::syntax(text, error),
     })?;
     table_of(value).map_err(|fault| invalid(text, fault))
 }
@@ -146,14 +172,16 @@ pub(super) fn schema_error(text: &str, found: Option<&Value>) -> LockError {
         Value::Text(text) => text.clone(),
         value => crate::json::python_json(value, crate::json::KeyOrder::AsIs),
     });
-    LockError::Schema { found, line: span.line, column: span.column }
+    let (line, column) = (span.line, span.column);
+    LockError::Schema { found, line, column, text: line_of(text, line) }
 }
 
 pub(crate) fn invalid(text: &str, fault: Fault) -> LockError {
     let mut at = fault.at;
     at.reverse();
     let span = locate(text, &at);
-    LockError::Invalid { at, line: span.line, column: span.column, message: fault.message }
+    let (line, column) = (span.line, span.column);
+    LockError::Invalid { at, line, column, text: line_of(text, line), message: fault.message }
 }
 
 pub(crate) fn table_of(value: Value) -> Result<Table, Fault> {
@@ -192,7 +220,7 @@ pub(crate) fn command_of(value: Value) -> Result<Command, Fault> {
 }
 
 fn stage_of(value: Value) -> Result<StageLock, Fault> {
-    let mut stage = StageLock { cmd: None, deps: Vec::new(), params: Vec::new(), outs: Vec::new() };
+    let mut stage = StageLock::empty();
     for (key, value) in table_of(value)? {
         let part = match key.as_str() {
             "cmd" => command_of(value).map(|cmd| stage.cmd = Some(cmd)),
@@ -228,12 +256,20 @@ fn entries_of(value: Value) -> Result<Vec<LockEntry>, Fault> {
         .collect()
 }
 
+/// Returns the MD5 digest that is all digits and was written without quotes, or what is none when it is too short. As a
+/// number it lost its leading zeros; that more than four of them were there is less likely than that it is no digest.
+pub(super) fn unquoted(number: i128) -> String {
+    let text = number.to_string();
+    if (28..32).contains(&text.len()) && number > 0 { format!("{number:032}") } else { text }
+}
+
 /// Reads a dependency or output of a lock file; keys that are not known stay in `extra`.
 pub(crate) fn entry_of(mut table: Table) -> Result<LockEntry, Fault> {
-    let path = match table.shift_remove("path") {
-        Some(value) => text_of(value).map_err(|fault| fault.below("path"))?,
+    match table.get("path") {
+        Some(Value::Text(_)) => {}
+        Some(value) => return Err(Fault::wrong_type(value, "text").below("path")),
         None => return Err(Fault::new("`path` is missing")),
-    };
+    }
     let algorithm = match table.get("hash") {
         None | Some(Value::Null) if table.contains_key("sha256") => Algorithm::Sha256,
         None | Some(Value::Null) => Algorithm::Md5Dos2Unix,
@@ -243,38 +279,70 @@ pub(crate) fn entry_of(mut table: Table) -> Result<LockEntry, Fault> {
         Some(_) if table.contains_key("md5") => {
             return Err(Fault::new("unknown hash").below("hash"));
         }
-        Some(_) => return Ok(LockEntry { path, artifact: None, extra: table }),
+        Some(_) => return entry_with(table, None),
     };
     let key = algorithm.key();
-    let digest = match table.get(key) {
+    let wrong_digest = |error: DigestError| Fault::new(error.to_string()).below(key);
+    let id = match table.get(key) {
         Some(Value::Text(text)) if text.is_empty() => None,
-        Some(Value::Text(text)) => Some(text.to_ascii_lowercase()),
-        // Digits only, written without quotes.
-        Some(Value::Int(number)) => Some(format!("{number:032}")),
+        Some(Value::Text(text)) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            let text = text.to_ascii_lowercase();
+            Some(ObjectId::parse(algorithm, &text).map_err(wrong_digest)?)
+        }
+        Some(Value::Text(text)) => Some(ObjectId::parse(algorithm, text).map_err(wrong_digest)?),
+        Some(Value::Int(number)) => {
+            Some(ObjectId::parse(algorithm, &unquoted(*number)).map_err(wrong_digest)?)
+        }
         None | Some(Value::Null) => None,
         Some(value) => return Err(Fault::wrong_type(value, "a digest").below(key)),
     };
-    let Some(digest) = digest else {
-        return Ok(LockEntry { path, artifact: None, extra: table });
+    let Some(id) = id else {
+        let artifact = match table.get("files") {
+            None | Some(Value::Null) => None,
+            Some(rows) => listed(rows, algorithm).map_err(|fault| fault.below("files"))?,
+        };
+        if artifact.is_some() {
+            table.shift_remove("hash");
+        }
+        return entry_with(table, artifact);
     };
-    let id = ObjectId::parse(algorithm, &digest)
-        .map_err(|error| Fault::new(error.to_string()).below(key))?;
-    table.shift_remove(key);
-    table.shift_remove("hash");
-    let mut number = |key: &str| match table.shift_remove(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Int(number)) => match u64::try_from(number) {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(Fault::new("not a size").below(key)),
-        },
-        Some(value) => Err(Fault::wrong_type(&value, "a whole number").below(key)),
-    };
-    let size = number("size")?;
-    let n_files = number("nfiles")?;
-    let is_exec = match table.shift_remove("isexec") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(truth)) => truth,
-        Some(value) => return Err(Fault::wrong_type(&value, "true or false").below("isexec")),
-    };
-    Ok(LockEntry { path, artifact: Some(Artifact { id, size, n_files, is_exec }), extra: table })
+    let mut path = String::new();
+    let mut artifact = Artifact { id, size: None, n_files: None, is_exec: false };
+    let mut extra = Table::new();
+    for (name, value) in table {
+        let known = match (name.as_str(), value) {
+            ("path", value) => text_of(value).map(|text| path = text),
+            ("size", value) => number_of(&value).map(|size| artifact.size = size),
+            ("nfiles", value) => number_of(&value).map(|n_files| artifact.n_files = n_files),
+            ("hash", _) | ("isexec", Value::Null) => Ok(()),
+            ("isexec", Value::Bool(truth)) => {
+                artifact.is_exec = truth;
+                Ok(())
+            }
+            ("isexec", value) => Err(Fault::wrong_type(&value, "true or false")),
+            (digest, _) if digest == key => Ok(()),
+            (_, value) => {
+                extra.insert(name, value);
+                continue;
+            }
+        };
+        known.map_err(|fault| fault.below(name))?;
+    }
+    Ok(LockEntry { path, artifact: Some(artifact), extra })
+}
+
+/// Makes an entry that keeps everything but its path.
+fn entry_with(mut table: Table, artifact: Option<Artifact>) -> Result<LockEntry, Fault> {
+    let path = table.shift_remove("path").map_or_else(|| Ok(String::new()), text_of)?;
+    Ok(LockEntry { path, artifact, extra: table })
+}
+
+fn number_of(value: &Value) -> Result<Option<u64>, Fault> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Int(number) => {
+            u64::try_from(*number).map(Some).map_err(|_| Fault::new("not a size"))
+        }
+        value => Err(Fault::wrong_type(value, "a whole number")),
+    }
 }

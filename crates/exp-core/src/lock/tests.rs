@@ -1,5 +1,7 @@
 //! Tests against lock files and run cache files that DVC wrote.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -55,6 +57,7 @@ fn everything_but_the_stage_keeps_its_bytes() {
         deps: Vec::new(),
         params: Vec::new(),
         outs: Vec::new(),
+        extras: BTreeMap::new(),
     };
     let set = |name, cmd| LockFile::set_stage(Some(text), name, &lock(cmd)).unwrap();
     assert_eq!(set("a b", "x"), text, "equal records leave the text alone");
@@ -70,6 +73,41 @@ fn everything_but_the_stage_keeps_its_bytes() {
     let flow = LockFile::set_stage(Some("{schema: '2.0', stages: {}}"), "a", &lock("x")).unwrap();
     assert_eq!(LockFile::parse(&flow).unwrap().stages["a"], lock("x"));
     assert_eq!(LockFile::parse(text).unwrap().extra.len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn stages_recorded_in_any_order_stand_in_that_of_the_pipeline(
+        order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
+        known in 0..3_usize,
+    ) {
+        let lock = |n: usize| StageLock {
+            cmd: Some(Command::Text(format!("echo {n}"))),
+            deps: Vec::new(),
+            params: Vec::new(),
+            outs: Vec::new(),
+            extras: BTreeMap::new(),
+        };
+        let name = |n: usize| format!("s{n}");
+        // Stages that were recorded earlier stay where they are.
+        let mut before = None;
+        for n in (0..known).rev() {
+            before = Some(LockFile::set_stage(before.as_deref(), &name(n), &lock(9)).unwrap());
+        }
+        let (mut one_by_one, mut any, mut added) = (before.clone(), before, BTreeSet::new());
+        for n in 0..8 {
+            one_by_one = Some(LockFile::set_stage(one_by_one.as_deref(), &name(n), &lock(n)).unwrap());
+        }
+        for n in order {
+            let later: BTreeSet<String> = added.range(n..).copied().map(name).collect();
+            let set = LockFile::set_stage_before(any.as_deref(), &name(n), &lock(n), &later);
+            any = Some(set.unwrap());
+            if n >= known {
+                added.insert(n);
+            }
+        }
+        prop_assert_eq!(any, one_by_one);
+    }
 }
 
 #[test]
@@ -146,6 +184,7 @@ fn locks() -> impl Strategy<Value = StageLock> {
                 LockEntry::new(path, Some(Artifact { id, size, n_files: None, is_exec: false }))
             })
             .collect(),
+        extras: BTreeMap::new(),
     })
 }
 

@@ -6,9 +6,11 @@ use std::path::Path;
 use crate::path::{Location, RelPath};
 use crate::stage::{Command, Dep, Out, OutKind, ParamRef, Stage, StageId};
 use crate::value::{KeyPath, Table, Value};
+use crate::yaml::is_falsy;
 
 use super::error::{Broken, PipelineFault};
 use super::generate::Definition;
+use super::settings::{Place, settings};
 use super::template::{Context, Used, is_template, to_text};
 
 /// The parameter file of keys without a file.
@@ -69,6 +71,8 @@ fn resolved_stage(
         stage.generated |= matches!(value, Cow::Owned(_));
         set_field(&mut stage, key, &value, root).map_err(|broken| broken.below(key.as_str()))?;
     }
+    let place = Place { wdir: &stage.wdir, root };
+    stage.settings = settings(&stage.meta, place).map_err(|broken| broken.below("meta"))?;
     sort_outs(&mut stage.outs);
     for (file, key) in used {
         match stage.interpolated.iter_mut().find(|(other, _)| *other == file) {
@@ -173,13 +177,10 @@ fn params(items: &[Value], wdir: &RelPath, root: &Path) -> Result<Vec<ParamRef>,
                     let below =
                         |broken: Broken| broken.below(file.as_str()).below(index.to_string());
                     match keys {
-                        Value::Null => add(file, None),
+                        keys if is_falsy(keys) => add(file, None),
+                        Value::Table(table) if table.is_empty() => add(file, None),
                         keys => {
                             let keys = list(keys).map_err(below)?;
-                            if keys.is_empty() {
-                                add(file, None);
-                                continue;
-                            }
                             let keys =
                                 keys.iter().map(|key| Ok(KeyPath::parse(&scalar_text(key)?)));
                             add(file, Some(keys.collect::<Result<_, _>>().map_err(below)?));

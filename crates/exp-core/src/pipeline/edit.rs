@@ -1,7 +1,7 @@
 //! Changing the text of a `dvc.yaml`: one stage, and no other byte.
 
 use crate::lock::has_conflict_markers;
-use crate::stage::{Command, OutKind};
+use crate::stage::{Command, OutKind, verbatim};
 use crate::value::{Table, Value};
 use crate::yaml::{
     Edits, SyntaxError, YamlEntry, YamlKind, YamlNode, YamlStyle, apply, emit_block, emit_yaml,
@@ -9,6 +9,10 @@ use crate::yaml::{
 };
 
 use super::template::is_template;
+
+mod plot;
+
+pub use plot::set_plot_props;
 
 /// A `dvc.yaml` that cannot be changed as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -320,6 +324,121 @@ pub fn set_frozen(text: &str, name: &str, frozen: bool) -> Result<String, EditEr
         table.shift_remove("frozen");
     }
     change(text, entry, &table)
+}
+
+/// What a stage is to have besides what it has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StageAdditions {
+    /// Paths of dependencies.
+    pub deps: Vec<String>,
+    /// Parameters: file and keys. `params.yaml` is the default file; no keys stand for the whole file.
+    pub params: Vec<(String, Vec<String>)>,
+    /// Outputs, metrics and plots.
+    pub outs: Vec<OutDefinition>,
+}
+
+impl StageAdditions {
+    /// Returns whether there is nothing to add.
+    pub fn is_empty(&self) -> bool {
+        self.deps.is_empty() && self.params.is_empty() && self.outs.is_empty()
+    }
+
+    /// Returns what a `dvc.yaml` has to say for these very paths and keys: `${` in them is no template there.
+    #[must_use]
+    pub fn verbatim(&self) -> Self {
+        let all = |texts: &[String]| texts.iter().map(|text| verbatim(text)).collect();
+        let params = self.params.iter().map(|(file, keys)| (verbatim(file), all(keys)));
+        let outs = self.outs.iter();
+        Self {
+            deps: all(&self.deps),
+            params: params.collect(),
+            outs: outs
+                .map(|out| OutDefinition { path: verbatim(&out.path), ..out.clone() })
+                .collect(),
+        }
+    }
+
+    /// Returns the items to add, by section.
+    fn sections(&self) -> Table {
+        let definition = StageDefinition {
+            deps: self.deps.clone(),
+            params: self.params.clone(),
+            outs: self.outs.clone(),
+            ..StageDefinition::new(Command::Text(String::new()))
+        };
+        let mut table = definition.to_table();
+        table.shift_remove("cmd");
+        table
+    }
+}
+
+/// Returns `text` with what is to be added behind what the stage `name` has. Comments and every other byte stay where the
+/// lists are written as blocks. Nothing is looked for twice: what the stage has already is added again.
+///
+/// # Errors
+///
+/// When the text cannot be read, has no such stage, or the stage comes from a template.
+pub fn extend_stage(
+    text: &str,
+    name: &str,
+    additions: &StageAdditions,
+) -> Result<String, EditError> {
+    let root = parse_yaml_spanned(text).map_err(|error| EditError::syntax(text, error))?;
+    let (_, entry) = find(&root, name)?;
+    check_own(name, entry)?;
+    let value = entry.value.to_value().map_err(|error| EditError::syntax(text, error))?;
+    let Value::Table(mut table) = value else {
+        return Err(EditError::Shape { line: entry.value.span.line });
+    };
+    let sections = additions.sections();
+    for (key, items) in &sections {
+        let Value::List(items) = items else { continue };
+        match table.get_mut(key) {
+            Some(Value::List(old)) => old.extend(items.iter().cloned()),
+            _ => {
+                table.insert(key.clone(), Value::List(items.clone()));
+            }
+        }
+    }
+    if let Some(appended) = append(text, entry, &sections)
+        && reads_as(&appended, name, &table)
+    {
+        return Ok(appended);
+    }
+    change(text, entry, &table)
+}
+
+/// Adds items behind the last ones of lists that are blocks, and sections that are not there behind the last one.
+fn append(text: &str, entry: &YamlEntry, sections: &Table) -> Option<String> {
+    let mut edits = Edits::new();
+    let mut fresh = Table::new();
+    for (key, items) in sections {
+        let Some(member) = entry.value.entry(key) else {
+            fresh.insert(key.clone(), items.clone());
+            continue;
+        };
+        let YamlKind::List(old) = &member.value.kind else { return None };
+        let last = old.last().filter(|_| member.value.style == YamlStyle::Block)?;
+        let line = text[..last.span.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let dash = text[line..].find('-')?;
+        let section = Table::from([("k".to_owned(), items.clone())]);
+        let block = emit_block(&section, dash);
+        let (_, lines) = block.split_once('\n')?;
+        let end = text[last.span.end..].find('\n').map_or(text.len(), |at| last.span.end + at + 1);
+        edits.push((end..end, lines.to_owned()));
+    }
+    if !fresh.is_empty() {
+        let last = entry.value.entries()?.last()?;
+        let end = entry_lines(text, last).end;
+        edits.push((end..end, emit_block(&fresh, entry.value.span.column - 1)));
+    }
+    Some(apply(text, edits))
+}
+
+fn reads_as(text: &str, name: &str, table: &Table) -> bool {
+    let Ok(root) = parse_yaml_spanned(text) else { return false };
+    let Ok((_, entry)) = find(&root, name) else { return false };
+    entry.value.to_value().is_ok_and(|value| value.as_table() == Some(table))
 }
 
 fn find<'n>(root: &'n YamlNode, name: &str) -> Result<(&'n YamlEntry, &'n YamlEntry), EditError> {

@@ -6,7 +6,7 @@ use crate::value::Value;
 
 /// A `dvc.yaml` that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}:{line}:{column}: {fault}{}", place(at))]
+#[error("{file}:{line}:{column}: {}", self.problem())]
 pub struct PipelineError {
     /// The file.
     pub file: RelPath,
@@ -14,13 +14,23 @@ pub struct PipelineError {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
+    /// The text of that line.
+    pub text: Box<str>,
     /// The way to the place, from the outside in: keys, and numbers of list items. Empty for broken YAML.
-    pub at: Vec<String>,
+    pub at: Box<[String]>,
     /// What is wrong.
     pub fault: PipelineFault,
 }
 
 impl PipelineError {
+    /// Says what is wrong and at which key, without the position.
+    pub fn problem(&self) -> String {
+        if self.at.is_empty() {
+            return self.fault.to_string();
+        }
+        format!("{} at `{}`", self.fault, self.at.join("."))
+    }
+
     /// Returns the key that was probably meant, when the error is an unknown one.
     pub fn did_you_mean(&self) -> Option<&str> {
         match &self.fault {
@@ -28,10 +38,6 @@ impl PipelineError {
             _ => None,
         }
     }
-}
-
-fn place(at: &[String]) -> String {
-    if at.is_empty() { String::new() } else { format!(" at `{}`", at.join(".")) }
 }
 
 /// What is wrong with a `dvc.yaml`.
@@ -63,6 +69,14 @@ pub enum PipelineFault {
         /// What stands there.
         found: &'static str,
     },
+    /// A value of one of our settings that means nothing there.
+    #[error("`{text}` is not {expected}")]
+    Setting {
+        /// The value.
+        text: String,
+        /// What the setting takes.
+        expected: &'static str,
+    },
     /// A key that has to be there.
     #[error("`{key}` is missing")]
     Missing {
@@ -72,6 +86,18 @@ pub enum PipelineFault {
     /// A stage name with `@`, which only generated stages have.
     #[error("`{name}` is no stage name: `@` is kept for generated stages")]
     Name {
+        /// The name.
+        name: String,
+    },
+    /// A path or a command that is empty.
+    #[error("an empty {what}")]
+    Empty {
+        /// What it is: `path` or `command`.
+        what: &'static str,
+    },
+    /// A generated stage whose name ends with `@`, because an item or the grid is empty.
+    #[error("a stage would be called `{name}`")]
+    EmptyKey {
         /// The name.
         name: String,
     },
@@ -115,7 +141,7 @@ pub enum PipelineFault {
         old: Box<str>,
     },
     /// A file of `vars` that does not exist.
-    #[error("`{file}` does not exist")]
+    #[error("there is no file `{file}`")]
     NoFile {
         /// The file as it is written.
         file: String,
@@ -134,7 +160,15 @@ pub enum PipelineFault {
         /// The item of `vars`.
         item: String,
     },
-    /// A file of `vars` that cannot be read.
+    /// A file of `vars`, or the `params.yaml` beside, that holds no map.
+    #[error("`{file}` is a {found} and not a map of keys to values")]
+    NotAMap {
+        /// The file as it is written.
+        file: String,
+        /// The type of its value.
+        found: &'static str,
+    },
+    /// A file of `vars`, or the `params.yaml` beside, that cannot be read.
     #[error("cannot load `{file}`")]
     Load {
         /// The file.
@@ -164,6 +198,18 @@ impl Broken {
     /// Returns the path from the outside in.
     pub(super) fn path(&self) -> Vec<String> {
         self.at.iter().rev().cloned().collect()
+    }
+}
+
+impl PipelineFault {
+    /// Returns what stands in the `${…}` that the fault is about.
+    pub(super) fn expression(&self) -> Option<&str> {
+        match self {
+            Self::Unresolved { expression }
+            | Self::Expression { expression }
+            | Self::NotScalar { expression, .. } => Some(expression),
+            _ => None,
+        }
     }
 }
 

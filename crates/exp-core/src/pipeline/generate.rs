@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use indexmap::IndexMap;
 
-use crate::value::{KeyPath, Table, Value};
+use crate::value::{Table, Value};
 
-use super::error::Broken;
-use super::template::{Context, to_text};
+use super::error::{Broken, PipelineFault};
+use super::template::{Context, Origins, origins, origins_at, to_text};
 
 /// The definition of one stage, not yet resolved.
 pub(super) struct Definition<'t> {
@@ -47,14 +47,13 @@ fn foreach<'t>(
     let resolved = context.resolve(data, "", &mut Vec::new()).map_err(below)?;
     let table =
         template.as_table().ok_or_else(|| Broken::wrong_type(template, "a map").below("do"))?;
-    let origin = exact_origin(data);
-    let origin_of = |part: &str| origin.as_ref().map(|origin| origin.child(part));
+    let all = origins(data);
     // Of several items with one name the last counts, at the place of the first.
-    let mut members: IndexMap<String, (Value, Option<KeyPath>)> = IndexMap::new();
+    let mut members: IndexMap<String, (Value, Origins)> = IndexMap::new();
     let is_map = match &*resolved {
         Value::Table(values) => {
             for (key, value) in values {
-                members.insert(key.clone(), (value.clone(), origin_of(key)));
+                members.insert(key.clone(), (value.clone(), origins_at(&all, key)));
             }
             true
         }
@@ -62,29 +61,26 @@ fn foreach<'t>(
             let is_composite = values.iter().any(|v| matches!(v, Value::List(_) | Value::Table(_)));
             for (index, value) in values.iter().enumerate() {
                 let index = index.to_string();
-                let origin = origin_of(&index);
+                let origins = origins_at(&all, &index);
                 let key = if is_composite { index } else { to_text(value).into_owned() };
-                members.insert(key, (value.clone(), origin));
+                members.insert(key, (value.clone(), origins));
             }
             false
         }
         other => return Err(below(Broken::wrong_type(other, "a map or a list"))),
     };
+    if members.contains_key("") {
+        return Err(below(PipelineFault::EmptyKey { name: format!("{name}@") }.into()));
+    }
     Ok(members
         .into_iter()
-        .map(|(key, (value, origin))| Definition {
+        .map(|(key, (value, origins))| Definition {
             name: format!("{name}@{key}"),
             table: Cow::Borrowed(table),
-            context: Some(context.with_item(value, origin, is_map.then(|| Value::Text(key)))),
+            context: Some(context.with_item(value, origins, is_map.then(|| Value::Text(key)))),
             below: Some("do"),
         })
         .collect())
-}
-
-/// Returns the path of `${path}`, when that is all of the text.
-fn exact_origin(data: &Value) -> Option<KeyPath> {
-    let inner = data.as_text()?.strip_prefix("${")?.strip_suffix('}')?;
-    Some(KeyPath::parse(&inner.trim().replace('[', ".").replace(']', "")))
 }
 
 fn matrix<'t>(
@@ -98,13 +94,15 @@ fn matrix<'t>(
     let Value::Table(axes) = &*resolved else {
         return Err(below(Broken::wrong_type(&resolved, "a map")));
     };
-    let mut combinations: Vec<(Vec<String>, Table)> = vec![(Vec::new(), Table::new())];
+    let all = origins(grid);
+    let mut combinations = vec![(Vec::<String>::new(), Table::new(), Origins::new())];
     for (axis, values) in axes {
+        let of_axis = origins_at(&all, axis);
         let values = values
             .as_list()
             .ok_or_else(|| below(Broken::wrong_type(values, "a list").below(axis.as_str())))?;
         let mut next = Vec::with_capacity(combinations.len() * values.len());
-        for (names, item) in &combinations {
+        for (names, item, known) in &combinations {
             for (index, value) in values.iter().enumerate() {
                 let fragment = match value {
                     Value::List(_) | Value::Table(_) => format!("{axis}{index}"),
@@ -114,21 +112,32 @@ fn matrix<'t>(
                 names.push(fragment);
                 let mut item = item.clone();
                 item.insert(axis.clone(), value.clone());
-                next.push((names, item));
+                let mut known = known.clone();
+                let own = origins_at(&of_axis, &index.to_string());
+                known.extend(own.into_iter().map(|(mut way, origin)| {
+                    way.insert(0, axis.clone());
+                    (way, origin)
+                }));
+                next.push((names, item, known));
             }
         }
         combinations = next;
     }
     let mut rest = table.clone();
     rest.shift_remove("matrix");
-    let members: IndexMap<String, Table> =
-        combinations.into_iter().map(|(names, item)| (names.join("-"), item)).collect();
+    let members: IndexMap<String, (Table, Origins)> = combinations
+        .into_iter()
+        .map(|(names, item, origins)| (names.join("-"), (item, origins)))
+        .collect();
+    if members.contains_key("") {
+        return Err(below(PipelineFault::EmptyKey { name: format!("{name}@") }.into()));
+    }
     Ok(members
         .into_iter()
-        .map(|(key, item)| Definition {
+        .map(|(key, (item, origins))| Definition {
             name: format!("{name}@{key}"),
             table: Cow::Owned(rest.clone()),
-            context: Some(context.with_item(Value::Table(item), None, Some(Value::Text(key)))),
+            context: Some(context.with_item(Value::Table(item), origins, Some(Value::Text(key)))),
             below: None,
         })
         .collect())

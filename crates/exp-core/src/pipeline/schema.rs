@@ -24,6 +24,23 @@ const STAGE: &[&str] = &[
 ];
 const OUT: &[&str] =
     &["cache", "persist", "push", "remote", "desc", "type", "labels", "meta", "checkpoint"];
+/// Words that others use for a key.
+const OTHER_WORDS: &[(&str, &str)] = &[
+    ("command", "cmd"),
+    ("run", "cmd"),
+    ("workdir", "wdir"),
+    ("working_dir", "wdir"),
+    ("dependencies", "deps"),
+    ("inputs", "deps"),
+    ("outputs", "outs"),
+    ("parameters", "params"),
+    ("variables", "vars"),
+    ("description", "desc"),
+    ("cached", "cache"),
+    ("pipeline", "stages"),
+];
+/// Keys below which the keys may be of any type.
+const FREE: &[&str] = &["meta", "foreach", "vars", "params", "datasets"];
 const PLOT: &[&str] = &["template", "x", "y", "x_label", "y_label", "title", "header"];
 
 /// Checks a whole document.
@@ -53,6 +70,47 @@ pub(super) fn check(value: &Value) -> Checked {
         checked.map_err(|broken| broken.below(key.as_str()))?;
     }
     Ok(())
+}
+
+/// Returns the ways to keys that have to be text and would be something else without quotes: `1`, `true`. Values do not
+/// tell one from the other.
+pub(super) fn odd_keys(value: &Value) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    add_odd_keys(value, &mut Vec::new(), &mut found);
+    found
+}
+
+/// A part of the way to a value.
+enum Part<'v> {
+    Key(&'v str),
+    Item(usize),
+}
+
+fn add_odd_keys<'v>(value: &'v Value, way: &mut Vec<Part<'v>>, found: &mut Vec<Vec<String>>) {
+    let text = |part: &Part<'_>| match part {
+        Part::Key(key) => (*key).to_owned(),
+        Part::Item(index) => index.to_string(),
+    };
+    match value {
+        Value::Table(table) => {
+            for (key, value) in table.iter().filter(|(key, _)| !FREE.contains(&key.as_str())) {
+                way.push(Part::Key(key));
+                if crate::yaml::may_be_no_text(key) {
+                    found.push(way.iter().map(text).collect());
+                }
+                add_odd_keys(value, way, found);
+                way.pop();
+            }
+        }
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                way.push(Part::Item(index));
+                add_odd_keys(item, way, found);
+                way.pop();
+            }
+        }
+        _ => {}
+    }
 }
 
 fn check_stage(value: &Value) -> Checked {
@@ -85,12 +143,14 @@ fn check_definition(stage: &Table) -> Checked {
     for (key, value) in stage {
         let checked = match key.as_str() {
             "cmd" => match value {
+                // DVC takes the stage for data, records it, and fails.
+                value if is_nothing(value) => Err(PipelineFault::Empty { what: "command" }.into()),
                 Value::Text(_) => Ok(()),
                 Value::List(_) => items(value, text),
                 other => Err(Broken::wrong_type(other, "text or a list of texts")),
             },
             "wdir" | "desc" => text(value),
-            "deps" => items(value, text),
+            "deps" => items(value, path),
             "params" => items(value, check_params),
             "outs" | "metrics" => items(value, |out| check_out(out, false)),
             "plots" => items(value, |out| check_out(out, true)),
@@ -111,11 +171,17 @@ fn check_definition(stage: &Table) -> Checked {
     Ok(())
 }
 
+fn is_nothing(value: &Value) -> bool {
+    value.as_text().is_some_and(str::is_empty) || value.as_list().is_some_and(<[Value]>::is_empty)
+}
+
 fn check_params(value: &Value) -> Checked {
     match value {
         Value::Text(_) => Ok(()),
         Value::Table(_) => each(value, |_, keys| match keys {
-            Value::Null => Ok(()),
+            // The whole file; DVC takes whatever Python finds false.
+            keys if crate::yaml::is_falsy(keys) => Ok(()),
+            Value::Table(table) if table.is_empty() => Ok(()),
             keys => items(keys, text),
         }),
         other => Err(Broken::wrong_type(other, "text or a map")),
@@ -124,7 +190,7 @@ fn check_params(value: &Value) -> Checked {
 
 fn check_out(value: &Value, is_plot: bool) -> Checked {
     match value {
-        Value::Text(_) => Ok(()),
+        Value::Text(_) => path(value),
         Value::Table(_) => each(value, |_, flags| {
             each(flags, |flag, value| match flag {
                 "cache" | "persist" | "push" | "checkpoint" => truth(value),
@@ -145,7 +211,8 @@ fn check_plot_definition(value: &Value) -> Checked {
     each(value, |key, value| match key {
         "x" => match value {
             Value::Text(_) => Ok(()),
-            other => each(other, |_, column| text(column)),
+            Value::Table(_) => each(value, |_, column| text(column)),
+            other => Err(Broken::wrong_type(other, "text or a map")),
         },
         "y" => {
             let columns = |value: &Value| match value {
@@ -154,7 +221,8 @@ fn check_plot_definition(value: &Value) -> Checked {
             };
             match value {
                 Value::Table(_) => each(value, |_, column| columns(column)),
-                other => columns(other),
+                Value::Text(_) | Value::List(_) => columns(value),
+                other => Err(Broken::wrong_type(other, "text, a list or a map")),
             }
         }
         "x_label" | "y_label" | "title" | "template" => text(value),
@@ -212,6 +280,14 @@ fn items(value: &Value, check: impl Fn(&Value) -> Checked) -> Checked {
     Ok(())
 }
 
+/// Text that is a path, and so not empty.
+fn path(value: &Value) -> Checked {
+    match value.as_text() {
+        Some("") => Err(PipelineFault::Empty { what: "path" }.into()),
+        _ => text(value),
+    }
+}
+
 fn text(value: &Value) -> Checked {
     value.as_text().map(drop).ok_or_else(|| Broken::wrong_type(value, "text"))
 }
@@ -224,15 +300,20 @@ fn truth(value: &Value) -> Checked {
     }
 }
 
-fn unknown(key: &str, known: &[&str]) -> Broken {
+pub(super) fn unknown(key: &str, known: &[&str]) -> Broken {
+    let most = match key.len() {
+        0..2 => 0,
+        2..4 => 1,
+        _ => 2,
+    };
     let nearest = known
         .iter()
         .map(|name| (crate::distance::edit_distance(key, name), *name))
         .min()
-        .filter(|(distance, name)| *distance <= 2.min(name.len().saturating_sub(1)));
-    PipelineFault::UnknownKey {
-        key: key.to_owned(),
-        did_you_mean: nearest.map(|(_, name)| name.to_owned()),
-    }
-    .into()
+        .filter(|(distance, _)| *distance <= most)
+        .map(|(_, name)| name);
+    let other = OTHER_WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(key));
+    let meant = nearest.or(other.map(|(_, meant)| *meant).filter(|name| known.contains(name)));
+    let (key, did_you_mean) = (key.to_owned(), meant.map(str::to_owned));
+    PipelineFault::UnknownKey { key, did_you_mean }.into()
 }

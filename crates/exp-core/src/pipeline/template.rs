@@ -27,8 +27,56 @@ pub(super) struct Context<'v> {
     files: Vec<Loaded>,
     /// Names of inline variables and the item of `vars` that they come from, for messages.
     inline: Vec<(String, String)>,
-    /// `item` and `key`, and the place of the item if it is a value of a file.
-    locals: Vec<(&'static str, Value, Option<KeyPath>)>,
+    /// `item` and `key`.
+    locals: Vec<Local>,
+}
+
+/// A value that only the stages of a group see.
+#[derive(Clone)]
+struct Local {
+    name: &'static str,
+    value: Value,
+    origins: Origins,
+}
+
+/// Which parts of a value were taken from other values: the way to the part, and what it was taken from.
+pub(super) type Origins = Vec<(Vec<String>, KeyPath)>;
+
+/// Returns the origins of what `data` resolves to: its texts that are one whole `${path}`.
+pub(super) fn origins(data: &Value) -> Origins {
+    let below = |part: String, value: &Value| {
+        origins(value).into_iter().map(move |(mut way, origin)| {
+            way.insert(0, part.clone());
+            (way, origin)
+        })
+    };
+    match data {
+        Value::Text(text) => {
+            let inner = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
+            let path = inner.and_then(parse_expression);
+            path.map(|path| (Vec::new(), path)).into_iter().collect()
+        }
+        Value::List(items) => {
+            let items = items.iter().enumerate();
+            items
+                .flat_map(|(index, item)| below(index.to_string(), item).collect::<Vec<_>>())
+                .collect()
+        }
+        Value::Table(table) => table
+            .iter()
+            .flat_map(|(key, value)| below(key.clone(), value).collect::<Vec<_>>())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the origins of the part at `part`.
+pub(super) fn origins_at(origins: &Origins, part: &str) -> Origins {
+    let found = origins.iter().filter_map(|(way, origin)| match way.split_first() {
+        None => Some((Vec::new(), origin.child(part))),
+        Some((first, rest)) => (first == part).then(|| (rest.to_vec(), origin.clone())),
+    });
+    found.collect()
 }
 
 #[derive(Clone)]
@@ -53,15 +101,11 @@ impl<'v> Context<'v> {
     }
 
     /// Returns this context with `item`, and `key` if there is one.
-    pub(super) fn with_item(
-        &self,
-        item: Value,
-        origin: Option<KeyPath>,
-        key: Option<Value>,
-    ) -> Self {
+    pub(super) fn with_item(&self, item: Value, origins: Origins, key: Option<Value>) -> Self {
         let mut inner = self.clone();
-        inner.locals.push(("item", item, origin));
-        inner.locals.extend(key.map(|key| ("key", key, None)));
+        inner.locals.push(Local { name: "item", value: item, origins });
+        let key = key.map(|value| Local { name: "key", value, origins: Origins::new() });
+        inner.locals.extend(key);
         inner
     }
 
@@ -119,7 +163,8 @@ impl<'v> Context<'v> {
         value: Value,
     ) -> Result<(), Broken> {
         let Value::Table(mut value) = value else {
-            return Err(Broken::wrong_type(&value, "a map"));
+            let (file, found) = (written.to_owned(), value.type_name());
+            return Err(PipelineFault::NotAMap { file, found }.into());
         };
         if let Some(keys) = &keys {
             if let Some(key) = keys.iter().find(|key| !value.contains_key(*key)) {
@@ -140,7 +185,7 @@ impl<'v> Context<'v> {
     }
 
     fn merge(&mut self, new: &Table, name: &str) -> Result<(), Broken> {
-        let mut names = self.locals.iter().map(|(key, ..)| *key);
+        let mut names = self.locals.iter().map(|local| local.name);
         if let Some(key) = names.find(|key| new.contains_key(*key)) {
             let (key, new) = (key.to_owned(), name.into());
             return Err(PipelineFault::Redefined { key, new, old: "foreach".into() }.into());
@@ -235,20 +280,26 @@ impl<'v> Context<'v> {
             .ok_or_else(|| PipelineFault::Expression { expression: expression.to_owned() })?;
         let unresolved = || PipelineFault::Unresolved { expression: expression.trim().to_owned() };
         let (first, rest) = path.parts().split_first().ok_or_else(unresolved)?;
-        let local = self.locals.iter().rev().find(|(name, ..)| name == first);
-        let (root, origin) = match local {
-            Some((_, value, origin)) => (Some(value), origin.clone()),
-            None => (self.values.get(first), Some(KeyPath::from_parts([first]))),
+        let local = self.locals.iter().rev().find(|local| local.name == first);
+        let (root, own) = match local {
+            Some(local) => (Some(&local.value), local.origins.clone()),
+            None => (self.values.get(first), vec![(Vec::new(), KeyPath::from_parts([first]))]),
         };
-        let value = rest
-            .iter()
-            .try_fold(root.ok_or_else(unresolved)?, |value, part| value.child(part))
-            .ok_or_else(unresolved)?;
-        if let Some(origin) = origin {
-            let path = rest.iter().fold(origin, |path, part| path.child(part));
-            for loaded in &self.files {
-                if let Some(value) = in_table(&loaded.value, &path) {
-                    add_leaves(value, &path, &loaded.file, used);
+        let mut value = root.ok_or_else(unresolved)?;
+        let mut origins = own;
+        for part in rest {
+            let (inner, part) = member(value, part).ok_or_else(unresolved)?;
+            value = inner;
+            origins = origins_at(&origins, &part);
+        }
+        if !matches!(value, Value::Table(_)) {
+            for (_, path) in origins.iter().filter(|(way, _)| way.is_empty()) {
+                for loaded in self.files.iter().filter(|file| in_table(&file.value, path).is_some())
+                {
+                    let one = (loaded.file.clone(), path.clone());
+                    if !used.contains(&one) {
+                        used.push(one);
+                    }
                 }
             }
         }
@@ -266,17 +317,16 @@ fn in_table<'t>(table: &'t Table, path: &KeyPath) -> Option<&'t Value> {
     rest.iter().try_fold(table.get(first)?, |value, part| value.child(part))
 }
 
-/// Adds the values below `value` that are no maps.
-fn add_leaves(value: &Value, path: &KeyPath, file: &RelPath, used: &mut Used) {
-    match value {
-        Value::Table(table) => {
-            for (key, value) in table {
-                add_leaves(value, &path.child(key), file, used);
-            }
-        }
-        _ if used.iter().any(|(other, key)| other == file && key == path) => {}
-        _ => used.push((file.clone(), path.clone())),
+/// Returns the member or the item that `part` names, and its name. A negative number counts from the end of a list, as
+/// in Python.
+fn member<'v>(value: &'v Value, part: &str) -> Option<(&'v Value, String)> {
+    if let Value::List(items) = value
+        && let Some(back) = part.strip_prefix('-')
+    {
+        let index = items.len().checked_sub(back.parse().ok()?)?;
+        return items.get(index).map(|item| (item, index.to_string()));
     }
+    value.child(part).map(|value| (value, part.to_owned()))
 }
 
 /// Merges maps deeply; `None` when something would be defined twice, with `path` leading there.

@@ -260,7 +260,7 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "stages:\n  s:\n    foreach: [a]\n    do:\n      cmd: ${nope}\n",
-        "5:7: `nope` has no value at `stages.s.do.cmd`",
+        "5:12: `nope` has no value at `stages.s.do.cmd`",
     ),
     (
         "stages:\n  s:\n    matrix: {a: 1}\n    cmd: x\n",
@@ -270,22 +270,22 @@ const BROKEN: &[(&str, &str)] = &[
         "stages:\n  s:\n    matrix: {a: '${lr}'}\n    cmd: x\n",
         "3:14: expected a list, found float at `stages.s.matrix.a`",
     ),
-    ("stages:\n  s:\n    cmd: a ${x.y}\n", "3:5: `x.y` has no value at `stages.s.cmd`"),
-    ("stages:\n  s:\n    cmd: a ${x[}\n", "3:5: `x[` is not an expression at `stages.s.cmd`"),
-    ("stages:\n  s:\n    cmd: a ${}\n", "3:5: `` is not an expression at `stages.s.cmd`"),
+    ("stages:\n  s:\n    cmd: a ${x.y}\n", "3:12: `x.y` has no value at `stages.s.cmd`"),
+    ("stages:\n  s:\n    cmd: a ${x[}\n", "3:12: `x[` is not an expression at `stages.s.cmd`"),
+    ("stages:\n  s:\n    cmd: a ${}\n", "3:12: `` is not an expression at `stages.s.cmd`"),
     (
         "stages:\n  s:\n    cmd: a ${l}\n",
-        "3:5: `l` is a list, which cannot be written here at `stages.s.cmd`",
+        "3:12: `l` is a list, which cannot be written here at `stages.s.cmd`",
     ),
     (
         "stages:\n  s:\n    cmd: a\n    deps: ['${d}']\n",
-        "4:12: `d` is a map, which cannot be written here at `stages.s.deps.0`",
+        "4:13: `d` is a map, which cannot be written here at `stages.s.deps.0`",
     ),
     (
         "vars: [{lr: 1}]\n",
         "1:8: `lr` from `vars[0]` is already defined in `params.yaml` at `vars.0`",
     ),
-    ("vars: [nope.yaml]\n", "1:8: `nope.yaml` does not exist at `vars.0`"),
+    ("vars: [nope.yaml]\n", "1:8: there is no file `nope.yaml` at `vars.0`"),
     ("vars: ['v.yaml:zz']\n", "1:8: `v.yaml` does not have `zz` at `vars.0`"),
     ("vars: [v.yaml, 'v.yaml:a']\n", "1:16: `v.yaml:a` is already loaded at `vars.1`"),
     ("vars: [bad.yaml]\n", "1:8: cannot load `bad.yaml` at `vars.0`"),
@@ -367,4 +367,68 @@ fn an_edit_leaves_all_other_bytes_alone() {
     assert_eq!(remove_stage(text, "q"), Err(EditError::Unknown { name: "q".to_owned() }));
     let group = "stages:\n  g:\n    foreach: [a]\n    do: {cmd: x}\n";
     assert_eq!(set_frozen(group, "g", true), Err(EditError::Generated { name: "g".to_owned() }));
+}
+
+#[test]
+fn additions_stand_behind_what_is_there_and_comments_stay() {
+    let text = "\
+stages:
+  train:
+    cmd: python train.py
+    # code first
+    deps:
+      - train.py  # the script
+      # data later
+    params: [lr]
+    outs:
+      - model
+  other:
+    cmd: x
+";
+    let additions = StageAdditions {
+        deps: vec!["util.py".to_owned(), "data".to_owned()],
+        params: Vec::new(),
+        outs: vec![
+            OutDefinition::new("log", OutKind::Data),
+            OutDefinition { cache: false, ..OutDefinition::new("m.json", OutKind::Metric) },
+        ],
+    };
+    let extended = extend_stage(text, "train", &additions).expect("a plain stage");
+    assert_eq!(
+        extended,
+        "\
+stages:
+  train:
+    cmd: python train.py
+    # code first
+    deps:
+      - train.py  # the script
+      - data
+      - util.py
+      # data later
+    params: [lr]
+    outs:
+      - model
+      - log
+    metrics:
+    - m.json:
+        cache: false
+  other:
+    cmd: x
+"
+    );
+    // A list in brackets is written anew as a whole.
+    let more = StageAdditions {
+        params: vec![("params.yaml".to_owned(), vec!["k".to_owned()])],
+        ..additions
+    };
+    let extended = extend_stage(text, "train", &more).expect("a plain stage");
+    assert!(extended.contains("    params:\n    - lr\n    - k\n"), "{extended}");
+    assert!(extended.contains("  # the script\n") || extended.contains("- util.py"), "{extended}");
+
+    let template = "stages:\n  a:\n    cmd: echo ${x}\n";
+    let refused = extend_stage(template, "a", &more);
+    assert_eq!(refused, Err(EditError::Generated { name: "a".to_owned() }));
+    let unknown = extend_stage(text, "nobody", &more);
+    assert_eq!(unknown, Err(EditError::Unknown { name: "nobody".to_owned() }));
 }

@@ -66,11 +66,15 @@ impl Lines<'_> {
                 self.content = "";
                 return;
             }
-            let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
-            self.rest = rest;
-            let content = line.trim_start_matches(' ');
-            self.indent = line.len() - content.len();
-            self.content = content.trim_end_matches(' ');
+            // Lines are short, so that looking at each byte is faster than a search for one.
+            let end = self.rest.bytes().position(|byte| byte == b'\n');
+            let end = end.unwrap_or(self.rest.len());
+            let line = &self.rest[..end];
+            self.rest = self.rest.get(end + 1..).unwrap_or_default();
+            self.indent = line.bytes().take_while(|byte| *byte == b' ').count();
+            let content = &line[self.indent..];
+            let n_behind = content.bytes().rev().take_while(|byte| *byte == b' ').count();
+            self.content = &content[..content.len() - n_behind];
             self.odd |= self.content.ends_with('\\') && self.content.len() < content.len();
             if !self.content.is_empty() && !self.content.starts_with('#') {
                 return;
@@ -99,7 +103,8 @@ fn block(lines: &mut Lines<'_>, depth: usize) -> Option<Value> {
 
 fn map(lines: &mut Lines<'_>, depth: usize) -> Option<Value> {
     let indent = lines.indent;
-    let mut table = Table::new();
+    // Most maps are of a stage or of what it reads and writes.
+    let mut table = Table::with_capacity(4);
     while lines.open && lines.indent == indent && !lines.is_item() {
         if indent == 0 && (lines.content.starts_with("---") || lines.content.starts_with("...")) {
             return None;

@@ -1,7 +1,9 @@
 //! Tests of the public API.
 
 mod execute;
+mod failures;
 mod graph;
 mod ignore;
 mod pipe;
 mod plan;
+mod settings;

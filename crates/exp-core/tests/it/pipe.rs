@@ -108,6 +108,12 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
     plan.steps.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Says of each stage what would be done with it.
+pub(crate) fn expect_text(plan: &Plan) -> String {
+    let line = |step: &exp_core::Step| format!("{} {:?}", step.stage, step.expect);
+    plan.steps.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 pub(crate) fn report_text(report: &RunReport) -> String {
     let mut lines: Vec<String> = Vec::new();
     for stage in &report.stages {

@@ -2,11 +2,11 @@
 
 use exp_core::testing::{FakeExecutor, MemoryProject};
 use exp_core::{
-    Ctx, ExecuteOptions, Force, Job, Pipeline, PlanOptions, Selection, Sources, StageId, Table,
-    Value, execute, plan, select,
+    Ctx, ExecuteOptions, Force, Job, Pipeline, Plan, PlanOptions, Selection, Sources, StageId,
+    Table, Value, execute, plan, select,
 };
 
-use crate::pipe::{id, plan_text, same, unchecked};
+use crate::pipe::{expect_text, id, plan_text, same, unchecked};
 
 const CHAIN: &str = "
     data.dvc = > data
@@ -38,14 +38,18 @@ fn map(pairs: &[(&str, Value)]) -> Value {
 
 #[track_caller]
 fn check_with(options: PlanOptions, now: &str, change: impl Fn(&MemoryProject), expected: &str) {
+    same(&plan_text(&planned(options, now, change)), expected);
+}
+
+/// Plans a pipeline after the chain was settled and something was changed.
+fn planned(options: PlanOptions, now: &str, change: impl Fn(&MemoryProject)) -> Plan {
     let project = settled(&unchecked(CHAIN));
     change(&project);
     let pipeline = unchecked(now);
     let order = select(&pipeline, &Selection::All).expect("all stages");
     let recorded = |id: &StageId| project.recorded(id);
     let sources = Sources { recorded: &recorded, inputs: &project, artifacts: &project };
-    let plan = plan(&Ctx::silent(), &pipeline, &order, sources, options).expect("a plan");
-    same(&plan_text(&plan), expected);
+    plan(&Ctx::silent(), &pipeline, &order, sources, options).expect("a plan")
 }
 
 #[track_caller]
@@ -213,5 +217,64 @@ fn force_is_a_reason() {
         CHAIN,
         |project| project.remove("b1"),
         "data.dvc fresh\na fresh\nb stale(out b1 deleted)\nc stale(dep b1 deleted, upstream)",
+    );
+}
+
+#[test]
+fn what_would_be_done_is_told_apart() {
+    let expected = |options, now: &str, change: fn(&MemoryProject), text: &str| {
+        same(&expect_text(&planned(options, now, change)), text);
+    };
+    let plain = PlanOptions::default();
+    expected(plain, CHAIN, |_| {}, "data.dvc Nothing\na Nothing\nb Nothing\nc Nothing");
+    expected(
+        plain,
+        CHAIN,
+        |project| project.write("data", "2"),
+        "data.dvc Record\na Open\nb Open\nc Open",
+    );
+    // What stands before it will write its input anew, so nobody knows whether it can be restored.
+    expected(
+        plain,
+        &CHAIN.replace("b = a1", "b = a1 new"),
+        |project| project.remove("a1"),
+        "data.dvc Nothing\na Restore(LockFile)\nb Fail\nc Open",
+    );
+    expected(
+        plain,
+        CHAIN,
+        |project| {
+            project.remove("a1");
+            project.remove("c1");
+        },
+        "data.dvc Nothing\na Restore(LockFile)\nb Open\nc Run",
+    );
+    expected(plain, CHAIN, MemoryProject::forget_records, "data.dvc Record\na Run\nb Run\nc Run");
+    expected(
+        plain,
+        CHAIN,
+        |project| project.remove("data"),
+        "data.dvc Fail\na Open\nb Open\nc Open",
+    );
+    let force = PlanOptions { force: Force::All, ..plain };
+    expected(force, CHAIN, |_| {}, "data.dvc Record\na Run\nb Run\nc Run");
+}
+
+#[test]
+fn an_earlier_run_is_expected_from_the_run_cache_unless_that_is_off() {
+    let forget_a = |project: &MemoryProject| {
+        let mut lock = project.recorded(&id("a")).expect("a record");
+        lock.cmd = None;
+        project.set_record(&id("a"), lock);
+    };
+    let plain = PlanOptions::default();
+    same(
+        &expect_text(&planned(plain, CHAIN, forget_a)),
+        "data.dvc Nothing\na Restore(RunCache)\nb Open\nc Open",
+    );
+    let without = PlanOptions { run_cache: false, ..plain };
+    same(
+        &expect_text(&planned(without, CHAIN, forget_a)),
+        "data.dvc Nothing\na Run\nb Open\nc Open",
     );
 }
