@@ -1,8 +1,8 @@
 //! The store's handle: what is in it, and reading it.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +16,10 @@ use crate::error::{CacheError, io_error};
 use crate::layout::Layout;
 use crate::link::{LinkKind, Verdicts};
 use crate::memo::Memo;
-use crate::session::Session;
-use crate::tree::Tree;
+use crate::mount::is_in_place;
+use crate::session::{Session, Temp, enter};
+use crate::stock::Stock;
+use crate::tree::{LARGEST, Tree, TreeEntry, TreeError};
 use crate::walk::is_absence;
 
 /// How a store names, links and remembers.
@@ -29,8 +31,13 @@ pub struct CacheOptions {
     pub links: Vec<LinkKind>,
     /// Permissions of what the store makes.
     pub modes: Modes,
+    /// The project's directory. Where links on the way from it to a path lead out of it, nothing is written there.
+    pub workspace: Option<PathBuf>,
     /// The file of the stat memo, which saves reading unchanged files again; made when first needed, disposable.
     pub memo: Option<PathBuf>,
+    /// The file that says which file system the store was found on; made when first needed, disposable. A store that has
+    /// nothing in it, on another one, is not written to: its disk is not mounted.
+    pub place: Option<PathBuf>,
 }
 
 impl CacheOptions {
@@ -40,7 +47,9 @@ impl CacheOptions {
             algorithm,
             links: vec![LinkKind::Reflink, LinkKind::Copy],
             modes: Modes::default(),
+            workspace: None,
             memo: None,
+            place: None,
         }
     }
 }
@@ -139,7 +148,9 @@ impl Cache {
         }
         match self.read_tree(&artifact.id) {
             Ok(tree) => {
-                Ok(tree.entries().par_iter().all(|e| self.contains(&ObjectId::file(e.digest))))
+                let stock = Stock::new(self);
+                let holds = |entry: &TreeEntry| stock.holds(&ObjectId::file(entry.digest));
+                Ok(tree.entries().par_iter().with_min_len(64).all(holds))
             }
             Err(CacheError::Missing { .. }) => Ok(false),
             Err(err) => Err(err),
@@ -175,6 +186,11 @@ impl Cache {
     ///
     /// When it is missing, corrupt, or would lead outside the directory.
     pub fn read_tree(&self, id: &ObjectId) -> Result<Tree, CacheError> {
+        let path = self.object_path(id);
+        let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        if size > LARGEST {
+            return Err(CacheError::Manifest { id: *id, source: TreeError::TooLarge { size } });
+        }
         parse_tree(id, &self.read_bytes(id)?)
     }
 
@@ -186,16 +202,76 @@ impl Cache {
             Err(err) if !is_absence(&err) => return Err(io_error("look at", &path)(err)),
             _ => return Err(CacheError::Missing { id: *id }),
         };
-        if metadata.permissions().mode() & 0o7777 == OBJECT_MODE {
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode == OBJECT_MODE {
             return Ok(());
         }
         let found = digest_file(&Ctx::silent(), id.digest.algorithm(), &path)?;
         if found != id.digest {
             return Err(CacheError::Corrupt { id: *id, found });
         }
+        // Who makes a link to an object executable does that to the object, and would lose the bit before it is looked at.
+        let may_be_linked =
+            metadata.nlink() > 1 || self.0.options.links.contains(&LinkKind::Symlink);
+        if mode & !0o111 == OBJECT_MODE && may_be_linked {
+            return Ok(());
+        }
         // Someone else's object, or a store that is read-only here: it is digested again next time.
         let _ = self.0.disk.set_mode(&path, OBJECT_MODE);
         Ok(())
+    }
+
+    /// Takes part in the store: no collector runs until the returned file is dropped.
+    pub(crate) fn enter(&self) -> Result<File, CacheError> {
+        self.check_place()?;
+        enter(&self.0.layout, &self.0.disk)
+    }
+
+    /// Refuses to make a store anew whose disk is not there.
+    pub(crate) fn check_place(&self) -> Result<(), CacheError> {
+        match &self.0.options.place {
+            Some(note) if !is_in_place(self.root(), note) => {
+                Err(CacheError::NotMounted { root: self.root().to_path_buf() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes part in the store as one who adds to it.
+    pub(crate) fn enter_to_add(&self) -> Result<File, CacheError> {
+        let entered = self.enter();
+        let begun = entered.and_then(|writer| self.session().map(|_| writer));
+        begun.map_err(|err| match err {
+            CacheError::Io { source, .. } if is_refusal(&source) => {
+                CacheError::ReadOnly { root: self.root().to_path_buf(), source }
+            }
+            err => err,
+        })
+    }
+
+    /// Takes part in the store as one who relies on what is in it. From a store that cannot be written nothing is
+    /// collected by us either; then there is nothing to hold, and no place for unfinished files.
+    pub(crate) fn enter_to_read(&self) -> Result<Option<File>, CacheError> {
+        match self.enter() {
+            Err(CacheError::Io { source, .. }) if is_refusal(&source) => Ok(None),
+            entered => entered.map(Some),
+        }
+    }
+
+    /// The place for unfinished files, or `None` in a store that cannot be written.
+    pub(crate) fn corner(&self) -> Result<Option<Arc<Session>>, CacheError> {
+        match self.session() {
+            Err(CacheError::Io { source, .. }) if is_refusal(&source) => Ok(None),
+            session => session.map(Some),
+        }
+    }
+
+    /// A path for an unfinished file in the same directory as `path`.
+    pub(crate) fn temp_beside(&self, path: &Path) -> Result<Temp, CacheError> {
+        Ok(match self.corner()? {
+            Some(session) => session.temp_beside(path),
+            None => Temp::without_session(path, &self.0.disk),
+        })
     }
 
     /// The place for unfinished files, made when first needed.
@@ -204,10 +280,16 @@ impl Cache {
         if let Some(session) = &*session {
             return Ok(Arc::clone(session));
         }
+        self.check_place()?;
         let started = Arc::new(Session::start(&self.0.layout, &self.0.disk)?);
         *session = Some(Arc::clone(&started));
         Ok(started)
     }
+}
+
+/// Returns whether it failed because we may not write there.
+fn is_refusal(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Parses the bytes of the manifest `id`, which must be its.

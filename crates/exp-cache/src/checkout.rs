@@ -1,20 +1,21 @@
 //! Bringing the workspace to what a record says: look first, then act on exactly that.
 
+mod names;
+mod plan;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use exp_core::{Artifact, Ctx, Digest, ObjectId, TaskLabel, Unit};
+use exp_core::{Ctx, ObjectId, TaskLabel, Unit};
 use rayon::prelude::*;
 
 use crate::cache::Cache;
 use crate::error::{CacheError, io_error};
 use crate::look::{MEMO_FILES, MEMO_SIZE};
 use crate::memo::Note;
-use crate::session::enter;
-use crate::tree::Tree;
-use crate::walk::{Filter, Found, Kind, Listing, Seen, Stat, is_absence, look};
+use crate::walk::{Stat, is_absence};
 
 /// What a checkout would do. Made by [`Cache::plan_checkout`], used up by [`Cache::checkout`].
 #[derive(Debug)]
@@ -29,7 +30,17 @@ pub struct CheckoutPlan {
     before: BTreeMap<String, Stat>,
     /// Directories to remove once they are empty, the deepest first; true for those that must be gone.
     leaves: Vec<(String, bool)>,
-    set_mode: Option<bool>,
+    /// Files whose content is right and whose executable bit is not, ordered by path.
+    modes: Vec<SetExec>,
+}
+
+/// A file of the workspace that becomes executable, or is no longer.
+#[derive(Debug)]
+struct SetExec {
+    path: String,
+    /// Its content, in the workspace already.
+    id: ObjectId,
+    is_exec: bool,
 }
 
 /// A file that a checkout writes.
@@ -67,7 +78,7 @@ impl CheckoutPlan {
             missing: Vec::new(),
             before: BTreeMap::new(),
             leaves: Vec::new(),
-            set_mode: None,
+            modes: Vec::new(),
         }
     }
 
@@ -101,196 +112,13 @@ impl CheckoutPlan {
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
             && self.removes.is_empty()
-            && self.set_mode.is_none()
+            && self.modes.is_empty()
             && self.leaves.is_empty()
             && (!self.is_dir || !self.missing.is_empty() || self.dest.is_dir())
     }
 }
 
-/// What is to be: digests and executable bits by path.
-type Target = BTreeMap<String, (Digest, bool)>;
-
 impl Cache {
-    /// Plans what makes `dest` hold `artifact`, or nothing when that is `None`.
-    ///
-    /// Files that `filter` ignores are neither looked at nor touched. Nothing is written. Executable bits are
-    /// brought back for an artifact that is one file; directories record none.
-    ///
-    /// # Errors
-    ///
-    /// When `dest` cannot be looked at, when it is a link to a directory while something is to be written, or when
-    /// the manifest cannot be used.
-    pub fn plan_checkout(
-        &self,
-        ctx: &Ctx<'_>,
-        artifact: Option<&Artifact>,
-        dest: &Path,
-        filter: &dyn Filter,
-    ) -> Result<CheckoutPlan, CacheError> {
-        let mut plan = CheckoutPlan::new(dest, artifact.is_some_and(|one| one.id.is_tree()));
-        match self.target(artifact, &mut plan)? {
-            Some(target) => self.plan_target(ctx, &target, plan, filter),
-            None => Ok(plan),
-        }
-    }
-
-    /// Plans what makes the directory `dest` hold the files of `tree`, as [`Cache::plan_checkout`] does; the manifest
-    /// itself need not be stored.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cache::plan_checkout`].
-    pub fn plan_checkout_tree(
-        &self,
-        ctx: &Ctx<'_>,
-        tree: &Tree,
-        dest: &Path,
-        filter: &dyn Filter,
-    ) -> Result<CheckoutPlan, CacheError> {
-        self.plan_target(ctx, &files_of(tree), CheckoutPlan::new(dest, true), filter)
-    }
-
-    fn plan_target(
-        &self,
-        ctx: &Ctx<'_>,
-        target: &Target,
-        mut plan: CheckoutPlan,
-        filter: &dyn Filter,
-    ) -> Result<CheckoutPlan, CacheError> {
-        let dest = plan.dest.clone();
-        // Nothing is wanted at all, not even a directory.
-        let is_gone = target.is_empty() && !plan.is_dir;
-        let (found, dirs) = match look(ctx, &dest, filter)? {
-            Seen::Nothing => (Vec::new(), None),
-            Seen::One(found) => (vec![found], None),
-            Seen::Dir(listing) if listing.is_linked && is_gone => {
-                // Removing the link loses nothing: the directory it leads to stays.
-                let own = fs::symlink_metadata(&dest).map_err(io_error("look at", &dest))?;
-                plan.removes.push(String::new());
-                plan.before.insert(String::new(), Stat::of(&own));
-                return Ok(plan);
-            }
-            Seen::Dir(listing) if listing.is_linked => {
-                return Err(CacheError::LinkedDirectory { path: dest });
-            }
-            Seen::Dir(Listing { found, dirs, .. }) => (found, Some(dirs)),
-        };
-        // Links to directories are no part of a directory, so they stay unless they are in the way.
-        let mut found = found;
-        if plan.is_dir {
-            found.retain(|found| found.kind != Kind::LinkedDir || hinders(target, &found.path));
-        }
-        self.compare(ctx, (target, &found), &mut plan)?;
-        plan.leaves = leaves(is_gone, dirs, &plan);
-        Ok(plan)
-    }
-
-    /// Lists what is to be; `None` when that is not known because the manifest is missing.
-    fn target(
-        &self,
-        artifact: Option<&Artifact>,
-        plan: &mut CheckoutPlan,
-    ) -> Result<Option<Target>, CacheError> {
-        let Some(artifact) = artifact else { return Ok(Some(Target::new())) };
-        if !artifact.id.is_tree() {
-            let one = (artifact.id.digest, artifact.is_exec);
-            return Ok(Some(Target::from([(String::new(), one)])));
-        }
-        match self.read_tree(&artifact.id) {
-            Ok(tree) => Ok(Some(files_of(&tree))),
-            Err(CacheError::Missing { id }) => {
-                plan.missing.push(id);
-                Ok(None)
-            }
-            Err(err) => Err(err),
-        }
-    }
-
-    fn compare(
-        &self,
-        ctx: &Ctx<'_>,
-        (target, found): (&Target, &[Found]),
-        plan: &mut CheckoutPlan,
-    ) -> Result<(), CacheError> {
-        let algorithm =
-            target.values().next().map_or(self.algorithm(), |(digest, _)| digest.algorithm());
-        let with_content: Vec<Found> =
-            found.iter().filter(|found| found.has_content()).cloned().collect();
-        let digests = self.digest_found(ctx, algorithm, (&plan.dest, &with_content))?;
-        let present: BTreeMap<&str, Digest> =
-            with_content.iter().map(|found| found.path.as_str()).zip(digests).collect();
-
-        let mut settled = BTreeSet::new();
-        let mut wanted = Vec::new();
-        for (path, (digest, is_exec)) in target {
-            if present.get(path.as_str()) != Some(digest) {
-                wanted.push((path, *digest, *is_exec));
-                continue;
-            }
-            settled.insert(path.as_str());
-            if path.is_empty() && !plan.is_dir {
-                plan.set_mode = found
-                    .first()
-                    .filter(|found| found.stat.is_exec() != *is_exec)
-                    .map(|_| *is_exec);
-                if let (Some(_), Some(found)) = (plan.set_mode, found.first()) {
-                    plan.before.insert(String::new(), found.stat);
-                }
-            }
-        }
-        let is_here: Vec<bool> = wanted
-            .par_iter()
-            .map(|(_, digest, _)| self.contains(&ObjectId::file(*digest)))
-            .collect();
-        let stats: BTreeMap<&str, &Found> =
-            found.iter().map(|found| (found.path.as_str(), found)).collect();
-        let mut missing = BTreeSet::new();
-        for ((path, digest, is_exec), is_here) in wanted.into_iter().zip(is_here) {
-            let id = ObjectId::file(digest);
-            if is_here {
-                let is_new = !stats.contains_key(path.as_str());
-                plan.writes.push(CheckoutWrite { path: path.clone(), id, is_exec, is_new });
-            } else {
-                missing.insert(id);
-                settled.insert(path);
-            }
-        }
-        plan.missing.extend(missing);
-
-        let touched: Vec<&Found> =
-            found.iter().filter(|found| !settled.contains(found.path.as_str())).collect();
-        let is_saved: Vec<bool> = touched
-            .par_iter()
-            .map(|found| match present.get(found.path.as_str()) {
-                Some(digest) => self.is_saved(ctx, digest, &found.under(&plan.dest)),
-                None => Ok(found.kind == Kind::LinkedDir && target.is_empty()),
-            })
-            .collect::<Result<_, CacheError>>()?;
-        for (found, is_saved) in touched.into_iter().zip(is_saved) {
-            plan.before.insert(found.path.clone(), found.stat);
-            if !target.contains_key(&found.path) {
-                plan.removes.push(found.path.clone());
-            }
-            if !is_saved {
-                plan.unsaved.push(found.path.clone());
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns whether the store has the file's content, under whatever algorithm.
-    fn is_saved(&self, ctx: &Ctx<'_>, digest: &Digest, path: &Path) -> Result<bool, CacheError> {
-        if self.contains(&ObjectId::file(*digest)) {
-            return Ok(true);
-        }
-        let algorithm = self.algorithm();
-        if digest.algorithm() == algorithm {
-            return Ok(false);
-        }
-        let digest = crate::content::digest_file(ctx, algorithm, path)?;
-        Ok(self.contains(&ObjectId::file(digest)))
-    }
-
     /// Performs a plan: removes, then writes. Each file changes atomically.
     ///
     /// Content listed as [`CheckoutPlan::unsaved`] is lost: asking first is the caller's business. After a crash or a
@@ -302,11 +130,11 @@ impl Cache {
     /// workspace cannot be written.
     #[expect(clippy::needless_pass_by_value, reason = "a plan is used once")]
     pub fn checkout(&self, ctx: &Ctx<'_>, plan: CheckoutPlan) -> Result<CheckoutStats, CacheError> {
-        let total = (plan.writes.len() + plan.removes.len()) as u64;
+        let total = (plan.writes.len() + plan.removes.len() + plan.modes.len()) as u64;
         let task = ctx.task(TaskLabel::Checkout, Some(total), Unit::Files);
         let mut stats = CheckoutStats::default();
-        let _writer =
-            if plan.writes.is_empty() { None } else { Some(enter(&self.0.layout, &self.0.disk)?) };
+        let _user = if plan.writes.is_empty() { None } else { self.enter_to_read()? };
+        self.check_names(&plan)?;
         for path in &plan.removes {
             ctx.check()?;
             let at = below(&plan.dest, path);
@@ -330,20 +158,26 @@ impl Cache {
             fs::create_dir_all(&plan.dest).map_err(io_error("create the directory", &plan.dest))?;
         }
         let parents: BTreeSet<&str> = plan.writes.iter().map(|write| parent(&write.path)).collect();
-        if let Some(above) = plan.dest.parent().filter(|_| !plan.writes.is_empty()) {
+        if !plan.writes.is_empty() {
+            let above = above(&plan.dest);
             fs::create_dir_all(above).map_err(io_error("create the directory", above))?;
         }
         for dir in parents {
             check_way(&plan.dest, dir, Way::Make)?;
         }
+        let device = fs::metadata(if plan.is_dir { &plan.dest } else { above(&plan.dest) });
+        let device = device.map_or(0, |metadata| Stat::of(&metadata).device);
         let notes: Vec<Option<Note>> = plan
             .writes
             .par_iter()
             .map(|write| {
                 ctx.check()?;
                 let at = below(&plan.dest, &write.path);
-                check_unchanged(&at, plan.before.get(&write.path))?;
-                self.place(&write.id, &at, write.is_exec)?;
+                let before = plan.before.get(&write.path);
+                if before.is_some() || !self.link_new(write, (&at, device))? {
+                    check_unchanged(&at, before)?;
+                    self.place(&write.id, &at, write.is_exec)?;
+                }
                 task.advance(1);
                 let stat = fs::metadata(&at).map(|metadata| Stat::of(&metadata));
                 Ok(stat.ok().map(|stat| Note { path: at, stat, digest: write.id.digest }))
@@ -357,25 +191,44 @@ impl Cache {
         for write in &plan.writes {
             if write.is_new { stats.added += 1 } else { stats.modified += 1 }
         }
-        if let Some(is_exec) = plan.set_mode {
-            check_unchanged(&plan.dest, plan.before.get(""))?;
-            self.set_exec(&plan.dest, is_exec)?;
+        for file in &plan.modes {
+            ctx.check()?;
+            let at = below(&plan.dest, &file.path);
+            check_way(&plan.dest, &file.path, Way::Exists)?;
+            check_unchanged(&at, plan.before.get(&file.path))?;
+            self.set_exec(&at, file)?;
             stats.modified += 1;
+            task.advance(1);
         }
         Ok(stats)
     }
 
+    /// Makes sure that the workspace tells apart what is to be written.
+    fn check_names(&self, plan: &CheckoutPlan) -> Result<(), CacheError> {
+        let paths = plan.writes.iter().map(|write| write.path.as_str());
+        let Some((one, other)) = names::same_but_for_case(&paths) else { return Ok(()) };
+        let there = plan.dest.ancestors().find(|dir| dir.is_dir());
+        if there.is_some_and(|dir| self.0.disk.folds_case(dir)) {
+            let (one, other) = (below(&plan.dest, one), below(&plan.dest, other));
+            return Err(CacheError::SameName { one, other });
+        }
+        Ok(())
+    }
+
     /// Changes the executable bit of a file of the workspace. A link becomes a copy: its object keeps its mode.
-    fn set_exec(&self, path: &Path, is_exec: bool) -> Result<(), CacheError> {
+    fn set_exec(&self, path: &Path, file: &SetExec) -> Result<(), CacheError> {
+        let is_exec = file.is_exec;
         let own = fs::symlink_metadata(path).map_err(io_error("look at", path))?;
         let stat = Stat::of(&own);
         if own.is_symlink() || stat.n_links > 1 {
-            let temp = self.session()?.temp_beside(path);
+            let temp = self.temp_beside(path)?;
             crate::link::copy(&self.0.disk, path, temp.path()).map_err(io_error("copy", path))?;
             let mode = self.0.options.modes.workspace(is_exec);
             let changed = self.0.disk.set_mode(temp.path(), mode);
             changed.map_err(io_error("set the mode of", path))?;
-            return temp.move_to(path).map_err(io_error("write", path));
+            temp.move_to(path).map_err(io_error("write", path))?;
+            self.protect_again(&file.id);
+            return Ok(());
         }
         let bits = 0o111 & !self.0.options.modes.umask;
         let mode = if is_exec { stat.mode | bits } else { stat.mode & !0o111 };
@@ -383,44 +236,8 @@ impl Cache {
     }
 }
 
-fn files_of(tree: &Tree) -> Target {
-    tree.entries().iter().map(|entry| (entry.path.clone(), (entry.digest, false))).collect()
-}
-
-/// Returns whether something is to be at `path` or below it.
-fn hinders(target: &Target, path: &str) -> bool {
-    let below = format!("{path}/");
-    target.contains_key(path)
-        || target.range(below.clone()..).next().is_some_and(|(next, _)| next.starts_with(&below))
-}
-
-/// Lists the directories that go: those that hinder a file, and those that lose their last file.
-fn leaves(is_gone: bool, dirs: Option<Vec<String>>, plan: &CheckoutPlan) -> Vec<(String, bool)> {
-    let Some(dirs) = dirs else { return Vec::new() };
-    let writes: BTreeSet<&str> = plan.writes.iter().map(|write| write.path.as_str()).collect();
-    let hinders = |dir: &str| {
-        writes.contains("")
-            || writes.contains(dir)
-            || dir.match_indices('/').any(|(at, _)| writes.contains(&dir[..at]))
-    };
-    let mut emptied = BTreeSet::new();
-    for path in &plan.removes {
-        let mut dir = parent(path);
-        while !dir.is_empty() && emptied.insert(dir) {
-            dir = parent(dir);
-        }
-    }
-    let mut leaves: Vec<(String, bool)> = dirs
-        .into_iter()
-        .rev()
-        .filter(|dir| is_gone || hinders(dir) || emptied.contains(dir.as_str()))
-        .map(|dir| (hinders(&dir), dir))
-        .map(|(hinders, dir)| (dir, hinders))
-        .collect();
-    if is_gone || writes.contains("") {
-        leaves.push((String::new(), writes.contains("")));
-    }
-    leaves
+fn above(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
 }
 
 fn parent(path: &str) -> &str {

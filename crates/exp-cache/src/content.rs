@@ -1,7 +1,7 @@
 //! Digesting files.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use exp_core::{Algorithm, Ctx, Digest, Hasher};
@@ -100,11 +100,17 @@ fn pump(
 pub(crate) fn digest_open(
     ctx: &Ctx<'_>,
     algorithm: Algorithm,
-    (file, path): (&mut File, &Path),
+    (file, path, expected): (&mut File, &Path, u64),
     into: impl FnMut(&[u8]) -> Result<(), CacheError>,
 ) -> Result<(Digest, u64), CacheError> {
-    let expected = file.metadata().map_err(io_error("look at", path))?.len();
     pump(ctx, algorithm, file, expected, into, |err| io_error("read", path)(err))
+}
+
+/// Digests the whole content of a file, at most one piece.
+pub(crate) fn digest_bytes(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    let mut hasher = ContentHasher::new(algorithm);
+    hasher.update(bytes);
+    hasher.finish()
 }
 
 /// Digests the file at `path`, following links.
@@ -114,43 +120,47 @@ pub(crate) fn digest_file(
     path: &Path,
 ) -> Result<Digest, CacheError> {
     let mut file = File::open(path).map_err(io_error("open", path))?;
-    Ok(digest_open(ctx, algorithm, (&mut file, path), |_| Ok(()))?.0)
+    let expected = file.metadata().map_err(io_error("look at", path))?.len();
+    Ok(digest_open(ctx, algorithm, (&mut file, path, expected), |_| Ok(()))?.0)
 }
 
-/// Passes bytes on and digests them, in pieces as `md5-dos2unix` wants them.
-pub(crate) struct DigestWriter<'w> {
+/// Digests bytes that come in any portions, in pieces as `md5-dos2unix` wants them.
+pub(crate) struct RunningDigest {
     hasher: ContentHasher,
+    /// The beginning of a piece; empty for algorithms that have none.
     piece: Vec<u8>,
-    into: &'w mut dyn Write,
     total: u64,
 }
 
-impl<'w> DigestWriter<'w> {
-    pub(crate) fn new(algorithm: Algorithm, into: &'w mut dyn Write) -> Self {
-        Self { hasher: ContentHasher::new(algorithm), piece: Vec::new(), into, total: 0 }
+impl RunningDigest {
+    pub(crate) fn new(algorithm: Algorithm) -> Self {
+        Self { hasher: ContentHasher::new(algorithm), piece: Vec::new(), total: 0 }
     }
 
-    pub(crate) fn finish(mut self) -> (Digest, u64) {
-        self.hasher.update(&self.piece);
-        (self.hasher.finish(), self.total)
-    }
-}
-
-impl Write for DigestWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = &bytes[..bytes.len().min(PIECE - self.piece.len())];
-        self.into.write_all(taken)?;
-        self.piece.extend_from_slice(taken);
-        self.total += taken.len() as u64;
-        if self.piece.len() == PIECE {
-            self.hasher.update(&self.piece);
-            self.piece.clear();
+    pub(crate) fn update(&mut self, mut bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        if self.hasher.algorithm != Algorithm::Md5Dos2Unix {
+            return self.hasher.update(bytes);
         }
-        Ok(taken.len())
+        while !bytes.is_empty() {
+            let (taken, rest) = bytes.split_at(bytes.len().min(PIECE - self.piece.len()));
+            self.piece.extend_from_slice(taken);
+            if self.piece.len() == PIECE {
+                self.hasher.update(&self.piece);
+                self.piece.clear();
+            }
+            bytes = rest;
+        }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.into.flush()
+    /// Returns how many bytes it got.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(crate) fn finish(mut self) -> Digest {
+        self.hasher.update(&self.piece);
+        self.hasher.finish()
     }
 }
 
@@ -159,10 +169,11 @@ mod tests {
     use super::*;
 
     fn dos2unix(bytes: &[u8]) -> String {
-        let mut out = Vec::new();
-        let mut writer = DigestWriter::new(Algorithm::Md5Dos2Unix, &mut out);
-        writer.write_all(bytes).unwrap();
-        writer.finish().0.to_hex()
+        let mut digest = RunningDigest::new(Algorithm::Md5Dos2Unix);
+        for portion in bytes.chunks(1000) {
+            digest.update(portion);
+        }
+        digest.finish().to_hex()
     }
 
     #[test]

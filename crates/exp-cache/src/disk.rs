@@ -88,10 +88,52 @@ impl Disk {
         Ok(())
     }
 
+    #[cfg(feature = "testing")]
+    fn pretends_to_fold_case(&self) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.folds_case())
+    }
+
+    #[cfg(not(feature = "testing"))]
+    #[expect(clippy::unused_self, reason = "faults exist in tests only")]
+    fn pretends_to_fold_case(&self) -> bool {
+        false
+    }
+
+    /// Returns whether names in a directory that differ in case only are one name. `false` where that cannot be tried.
+    pub(crate) fn folds_case(&self, dir: &Path) -> bool {
+        if self.pretends_to_fold_case() {
+            return true;
+        }
+        let name = format!(".exp-case-{}-", std::process::id());
+        let Ok(file) = tempfile::Builder::new().prefix(&name).tempfile_in(dir) else {
+            return false;
+        };
+        let name = file.path().file_name().unwrap_or_default().to_string_lossy().to_uppercase();
+        fs::symlink_metadata(dir.join(name)).is_ok()
+    }
+
     /// Creates a file that must not exist, private until [`Disk::set_mode`].
     pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
         self.step(true)?;
         OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+    }
+
+    /// Creates a file that must not exist and has the mode of an object from the start.
+    pub(crate) fn create_object(&self, path: &Path) -> io::Result<File> {
+        self.step(true)?;
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(OBJECT_MODE).open(path)?;
+        // The process's umask or a list of the directory may have taken bits away.
+        if file.metadata()?.permissions().mode() & 0o7777 != OBJECT_MODE {
+            file.set_permissions(fs::Permissions::from_mode(OBJECT_MODE))?;
+        }
+        Ok(file)
+    }
+
+    /// Gives an open file the mode of an object.
+    pub(crate) fn protect(&self, file: &File) -> io::Result<()> {
+        self.step(false)?;
+        file.set_permissions(fs::Permissions::from_mode(OBJECT_MODE))
     }
 
     pub(crate) fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {

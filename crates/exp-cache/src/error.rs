@@ -50,6 +50,12 @@ pub enum CacheError {
         /// The path.
         path: PathBuf,
     },
+    /// A file that must not be in a directory that is stored, such as a `.dvcignore`.
+    #[error("`{}` must not be inside tracked data", path.display())]
+    Refused {
+        /// The path.
+        path: PathBuf,
+    },
     /// A file name that DVC's formats cannot express.
     #[error("the name of `{}` is not UTF-8", path.display())]
     NotUtf8 {
@@ -86,10 +92,44 @@ pub enum CacheError {
         /// The directory that cannot be removed.
         path: PathBuf,
     },
+    /// Two files whose names differ in case only, where the file system does not tell that. Nothing was written.
+    #[error("`{}` and `{}` are one file here: the file system does not tell upper from lower case", one.display(), other.display())]
+    SameName {
+        /// One of them.
+        one: PathBuf,
+        /// The other one.
+        other: PathBuf,
+    },
     /// None of the configured link kinds works between store and workspace.
     #[error("no configured link type works between the cache and `{}`", path.display())]
     NoLinkKind {
         /// The file that was to be made.
+        path: PathBuf,
+    },
+    /// The store cannot be written: by us, or by anybody.
+    #[error("the cache `{}` cannot be written", root.display())]
+    ReadOnly {
+        /// Where the store is.
+        root: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A store that was on another file system before and has nothing in it now.
+    #[error("the cache is not there: `{}` was on another file system before", root.display())]
+    NotMounted {
+        /// Where the store should be.
+        root: PathBuf,
+    },
+    /// A link on the way to a path of the project leads out of the project.
+    #[error("`{}` is a symbolic link that leads out of the project", link.display())]
+    LeadsOutside {
+        /// The link.
+        link: PathBuf,
+    },
+    /// A directory with a file that would lie in a repository's own directory, where data could do harm.
+    #[error("`{}` would lie in the directory of a repository, where no data is kept", path.display())]
+    InRepository {
+        /// The file.
         path: PathBuf,
     },
     /// New objects cannot be named by this algorithm.

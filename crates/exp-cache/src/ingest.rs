@@ -1,30 +1,28 @@
 //! Storing: one pass over the bytes digests and copies them.
 //!
-//! Files are taken in chunks. Within a chunk they are read in parallel into unfinished files of the store; then these
-//! are made durable together, get their names, and the names are made durable. Only when every file of a directory
-//! has come that far is its manifest stored, and only then is the workspace linked to the objects. A crash at any
-//! point leaves the workspace whole and the store without half objects.
+//! Files are taken in batches. Those of a batch are read in parallel into unfinished files of the store; then these
+//! are made durable together and get their names, while the next batch is read already. The names become durable with
+//! the content of the next batch, the last ones with the manifest. Only then is the manifest named, and only then is
+//! the workspace linked to the objects. A crash at any point leaves the workspace whole and the store without half
+//! objects; what `add` returned for is on disk.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use exp_core::{Artifact, Ctx, Digest, ObjectId, TaskLabel, Unit};
+use exp_core::{Artifact, Ctx, Digest, ObjectId, TaskLabel, Unit, Warning};
 use rayon::prelude::*;
 
 use crate::cache::Cache;
-use crate::content::{digest_file, digest_open};
-use crate::disk::OBJECT_MODE;
 use crate::error::{CacheError, io_error};
-use crate::link::LinkKind;
-use crate::look::{CHUNK, file_artifact, note_if_settled, tree_artifact, tree_of};
-use crate::memo::{Note, now};
-use crate::session::{Temp, enter};
-use crate::tree::Tree;
-use crate::walk::{Filter, Found, Kind, Seen, Stat, look, only_content};
+use crate::look::Digested;
+use crate::session::Temp;
+use crate::stage::Taken;
+use crate::stock::Stock;
+use crate::tree::{Tree, keeps_exec, write_rows};
+use crate::walk::{Filter, Found, Seen, look, only_content};
 
-/// Files up to this size are read into memory and written only when the store lacks them.
-const SMALL: u64 = 1 << 20;
+/// Files that are made durable together.
+const BATCH: usize = 1 << 14;
 
 /// What happens to the workspace's files once they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +38,17 @@ pub enum Relink {
 pub(crate) struct Staged {
     pub(crate) id: ObjectId,
     pub(crate) temp: Temp,
+}
+
+/// Says what will be lost of the files of a directory whose manifest has digests and nothing else.
+fn tell_executables(ctx: &Ctx<'_>, base: &Path, found: &[Found]) {
+    let mut executables = found.iter().filter(|one| one.stat.is_exec());
+    if let Some(first) = executables.next() {
+        ctx.warn(&Warning::ExecutableInDirectory {
+            path: first.under(base).display().to_string(),
+            n: executables.count() + 1,
+        });
+    }
 }
 
 impl Cache {
@@ -70,22 +79,43 @@ impl Cache {
             Seen::Dir(listing) => (only_content(ctx, path, listing.found)?, true),
             Seen::One(found) => (only_content(ctx, path, vec![found])?, false),
         };
-        let _writer = enter(&self.0.layout, &self.0.disk)?;
-        let digests = self.store_found(ctx, path, &found)?;
-        let artifact = if is_dir {
-            let tree = tree_of(self.algorithm(), path, &found, &digests)?;
-            self.store_tree(&tree)?;
-            tree_artifact(&tree, &found)
-        } else {
-            match (found.first(), digests.first()) {
-                (Some(found), Some(digest)) => file_artifact(found, *digest),
-                _ => return Err(CacheError::Absent { path: path.to_path_buf() }),
+        let _writer = self.enter_to_add()?;
+        let Stored { digests, adopted, unsynced } = self.store_found(ctx, path, &found)?;
+        let seen = Digested { found, digests, is_dir };
+        let artifact = seen.artifact(self.algorithm());
+        self.pin_entered([artifact.id])?;
+        if is_dir && !self.contains(&artifact.id) {
+            if !keeps_exec(self.algorithm()) {
+                tell_executables(ctx, path, &seen.found);
             }
-        };
+            self.store_rows(artifact.id, &seen, unsynced)?;
+        } else {
+            self.sync_names(&unsynced)?;
+        }
         if relink == Relink::Yes {
-            self.relink(ctx, path, (&found, &digests))?;
+            self.relink(ctx, path, (&seen, &adopted))?;
         }
         Ok(artifact)
+    }
+
+    /// Stores the manifest of files whose objects have their names already, `names` being where those must be made
+    /// durable first.
+    fn store_rows(
+        &self,
+        id: ObjectId,
+        seen: &Digested,
+        mut names: BTreeSet<PathBuf>,
+    ) -> Result<(), CacheError> {
+        let temp = self.session()?.temp();
+        let disk = &self.0.disk;
+        let mut file = disk.create_object(temp.path()).map_err(io_error("create", temp.path()))?;
+        write_rows(self.algorithm(), seen.rows(), |piece| disk.write(&mut file, piece))
+            .map_err(io_error("write", temp.path()))?;
+        drop(file);
+        // One flush where there is much to flush.
+        names.insert(temp.path().to_path_buf());
+        self.sync_names(&names)?;
+        self.publish(vec![Staged { id, temp }])
     }
 
     /// Stores bytes as the content of a file.
@@ -95,7 +125,8 @@ impl Cache {
     /// When the store cannot be written.
     pub fn add_bytes(&self, bytes: &[u8]) -> Result<ObjectId, CacheError> {
         let id = ObjectId::file(Digest::of(self.algorithm(), bytes));
-        let _writer = enter(&self.0.layout, &self.0.disk)?;
+        let _writer = self.enter_to_add()?;
+        self.pin_entered([id])?;
         self.store_bytes(id, bytes)?;
         Ok(id)
     }
@@ -106,14 +137,16 @@ impl Cache {
     ///
     /// When the store cannot be written.
     pub fn add_tree(&self, tree: &Tree) -> Result<ObjectId, CacheError> {
-        let _writer = enter(&self.0.layout, &self.0.disk)?;
+        let _writer = self.enter_to_add()?;
         self.store_tree(tree)?;
         Ok(tree.id())
     }
 
     pub(crate) fn store_tree(&self, tree: &Tree) -> Result<(), CacheError> {
         let bytes = tree.to_bytes();
-        self.store_bytes(ObjectId::tree(Digest::of(tree.algorithm(), &bytes)), &bytes)
+        let id = ObjectId::tree(Digest::of(tree.algorithm(), &bytes));
+        self.pin_entered([id])?;
+        self.store_bytes(id, &bytes)
     }
 
     /// Stores bytes whose digest `id` is.
@@ -125,214 +158,115 @@ impl Cache {
         self.publish(vec![Staged { id, temp }])
     }
 
-    fn stage_bytes(&self, bytes: &[u8]) -> Result<Temp, CacheError> {
-        let temp = self.session()?.temp();
-        let disk = &self.0.disk;
-        let mut file = disk.create(temp.path()).map_err(io_error("create", temp.path()))?;
-        disk.write(&mut file, bytes).map_err(io_error("write", temp.path()))?;
-        self.make_read_only(&temp)?;
-        Ok(temp)
-    }
-
-    pub(crate) fn make_read_only(&self, temp: &Temp) -> Result<(), CacheError> {
-        let protected = self.0.disk.set_mode(temp.path(), OBJECT_MODE);
-        protected.map_err(io_error("set the mode of", temp.path()))
-    }
-
     /// Gives staged content its names, durably. A store must be entered as a writer.
     pub(crate) fn publish(&self, staged: Vec<Staged>) -> Result<(), CacheError> {
+        let dirs = self.give_names(staged)?;
+        self.sync_names(&dirs)
+    }
+
+    /// Makes staged content durable, then gives it its names; returns the directories that changed by that.
+    pub(crate) fn give_names(
+        &self,
+        mut staged: Vec<Staged>,
+    ) -> Result<BTreeSet<PathBuf>, CacheError> {
         let disk = &self.0.disk;
         let temps: Vec<&Path> = staged.iter().map(|one| one.temp.path()).collect();
         disk.sync_files(&temps)?;
+        staged.sort_unstable_by_key(|one| one.id);
         let mut dirs = BTreeSet::new();
+        let mut last = PathBuf::new();
         for one in staged {
             let path = self.object_path(&one.id);
             let Some(dir) = path.parent() else { continue };
-            if !dirs.contains(dir) {
+            if dir != last {
                 // What is created needs its own parents to be durable as well.
                 let known = dir.ancestors().find(|dir| dir.is_dir()).map(Path::to_path_buf);
                 disk.create_dir(dir)?;
                 let created = dir.ancestors().take_while(|dir| Some(*dir) != known.as_deref());
                 dirs.extend(created.filter_map(Path::parent).map(Path::to_path_buf));
                 dirs.insert(dir.to_path_buf());
+                last = dir.to_path_buf();
             }
             one.temp.move_to(&path).map_err(io_error("create", &path))?;
         }
-        let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
-        disk.sync_dirs(&dirs)
+        Ok(dirs)
     }
 
+    pub(crate) fn sync_names(&self, dirs: &BTreeSet<PathBuf>) -> Result<(), CacheError> {
+        let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
+        self.0.disk.sync_dirs(&dirs)
+    }
+
+    /// Stores the content of files that are ordered by path.
     fn store_found(
         &self,
         ctx: &Ctx<'_>,
         base: &Path,
         found: &[Found],
-    ) -> Result<Vec<Digest>, CacheError> {
+    ) -> Result<Stored, CacheError> {
         let total = found.iter().map(|found| found.stat.size).sum();
         let task = ctx.task(TaskLabel::Hash, Some(total), Unit::Bytes);
-        let has_memo = self.wants_memo(found);
-        let mut digests = Vec::with_capacity(found.len());
-        for chunk in found.chunks(CHUNK) {
-            let known = self.recall(self.algorithm(), has_memo, (base, chunk));
-            let stored: Vec<Stored> = chunk
-                .par_iter()
-                .zip(known)
-                .map(|(found, known)| {
+        let stock = Stock::new(self);
+        let mut known = self.recall(self.algorithm(), (base, found));
+        known.par_iter_mut().with_min_len(256).for_each(|known| {
+            *known = known.filter(|digest| stock.holds(&ObjectId::file(*digest)));
+        });
+        let unknown: Vec<usize> = (0..known.len()).filter(|nth| known[*nth].is_none()).collect();
+        let unread: u64 = unknown.iter().map(|nth| found[*nth].stat.size).sum();
+        task.advance(total - unread);
+        let mut adopted = Vec::new();
+        let mut unsynced = BTreeSet::new();
+        let mut waiting = Vec::new();
+        for batch in unknown.chunks(BATCH) {
+            // While one batch is made durable, the next one is read.
+            let ready = std::mem::take(&mut waiting);
+            let (named, staged) = std::thread::scope(|scope| {
+                let naming = (!ready.is_empty()).then(|| scope.spawn(|| self.give_names(ready)));
+                let stage = |nth: &usize| -> Result<(usize, Taken), CacheError> {
                     ctx.check()?;
-                    let stored = self.stage(ctx, base, (found, known))?;
-                    task.advance(found.stat.size);
-                    Ok(stored)
-                })
-                .collect::<Result<_, CacheError>>()?;
-            let (mut staged, mut notes) = (Vec::new(), Vec::new());
-            for one in stored {
-                digests.push(one.digest);
-                let id = ObjectId::file(one.digest);
-                staged.extend(one.temp.map(|temp| Staged { id, temp }));
-                notes.extend(one.note);
+                    let taken = self.stage(ctx, (base, &stock), &found[*nth])?;
+                    task.advance(found[*nth].stat.size);
+                    Ok((*nth, taken))
+                };
+                let staged: Result<Vec<_>, _> = batch.par_iter().map(stage).collect();
+                let named = naming.map(|thread| match thread.join() {
+                    Ok(named) => named,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                });
+                (named.unwrap_or_else(|| Ok(BTreeSet::new())), staged)
+            });
+            unsynced.extend(named?);
+            let mut notes = Vec::new();
+            for (nth, taken) in staged? {
+                known[nth] = Some(taken.digest);
+                if taken.is_adopted {
+                    adopted.push(nth);
+                }
+                let id = ObjectId::file(taken.digest);
+                waiting.extend(taken.temp.map(|temp| Staged { id, temp }));
+                notes.extend(taken.note);
             }
-            self.publish(staged)?;
-            if has_memo {
+            if self.wants_memo(found) {
                 self.0.memo.remember(&notes);
             }
         }
-        Ok(digests)
-    }
-
-    /// Digests a file, and copies it into the store's corner unless it is stored already.
-    fn stage(
-        &self,
-        ctx: &Ctx<'_>,
-        base: &Path,
-        (found, known): (&Found, Option<Digest>),
-    ) -> Result<Stored, CacheError> {
-        if let Some(digest) = known
-            && self.contains(&ObjectId::file(digest))
-        {
-            return Ok(Stored { digest, temp: None, note: None });
-        }
-        let path = found.under(base);
-        let began = now();
-        let mut file = File::open(&path).map_err(io_error("open", &path))?;
-        let unchanged = |file: &File| match file.metadata().map_err(io_error("look at", &path)) {
-            Ok(metadata) if Stat::of(&metadata).is_unwritten(&found.stat) => Ok(()),
-            Ok(_) => Err(CacheError::Changed { path: path.clone() }),
-            Err(err) => Err(err),
-        };
-        unchanged(&file)?;
-        let source = (&mut file, path.as_path());
-        let (digest, temp) = if self.may_adopt(found) {
-            let (digest, _) = digest_open(ctx, self.algorithm(), source, |_| Ok(()))?;
-            if self.contains(&ObjectId::file(digest)) {
-                (digest, None)
-            } else {
-                unchanged(&file)?;
-                if let Some(temp) = self.adopt(&path, found)? {
-                    // Becoming an object has changed its mode, hence its times.
-                    return Ok(Stored { digest, temp: Some(temp), note: None });
-                }
-                // It has been read once for nothing; links cannot be made here, and the next one knows.
-                let temp = self.session()?.temp();
-                crate::link::copy(&self.0.disk, &path, temp.path())
-                    .map_err(io_error("copy", &path))?;
-                self.make_read_only(&temp)?;
-                (digest, Some(temp))
-            }
-        } else if found.stat.size <= SMALL {
-            self.stage_small(ctx, source)?
-        } else {
-            self.stage_large(ctx, source, found)?
-        };
-        unchanged(&file)?;
-        let note = note_if_settled(path, (found, digest), began);
-        Ok(Stored { digest, temp, note })
-    }
-
-    fn stage_small(
-        &self,
-        ctx: &Ctx<'_>,
-        source: (&mut File, &Path),
-    ) -> Result<(Digest, Option<Temp>), CacheError> {
-        let mut bytes = Vec::new();
-        let (digest, _) = digest_open(ctx, self.algorithm(), source, |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })?;
-        if self.contains(&ObjectId::file(digest)) {
-            return Ok((digest, None));
-        }
-        Ok((digest, Some(self.stage_bytes(&bytes)?)))
-    }
-
-    fn stage_large(
-        &self,
-        ctx: &Ctx<'_>,
-        (file, path): (&mut File, &Path),
-        found: &Found,
-    ) -> Result<(Digest, Option<Temp>), CacheError> {
-        let session = self.session()?;
-        let temp = session.temp();
-        let disk = &self.0.disk;
-        let wants_reflink = self.0.options.links.contains(&LinkKind::Reflink);
-        let pair = (found.stat.device, session.device());
-        let how = (LinkKind::Reflink, pair);
-        let is_shared = wants_reflink
-            && self
-                .0
-                .verdicts
-                .make(disk, how, (path, temp.path()))
-                .map_err(io_error("copy", path))?;
-        let digest = if is_shared {
-            // The copy is what counts: the original may change while it is read.
-            digest_file(ctx, self.algorithm(), temp.path())?
-        } else {
-            let mut copy = disk.create(temp.path()).map_err(io_error("create", temp.path()))?;
-            digest_open(ctx, self.algorithm(), (file, path), |piece| {
-                disk.write(&mut copy, piece).map_err(io_error("write", temp.path()))
-            })?
-            .0
-        };
-        if self.contains(&ObjectId::file(digest)) {
-            return Ok((digest, None));
-        }
-        self.make_read_only(&temp)?;
-        Ok((digest, Some(temp)))
-    }
-
-    /// Returns whether the file itself may become the object, as DVC does when hard links come first. An executable
-    /// would lose its bit, and a file with other names could be changed through them.
-    fn may_adopt(&self, found: &Found) -> bool {
-        self.0.options.links.first() == Some(&LinkKind::Hardlink)
-            && found.kind == Kind::File
-            && found.stat.n_links == 1
-            && found.stat.size > 0
-            && !found.stat.is_exec()
-    }
-
-    /// Gives the file a name in the store's corner; `None` when that does not work.
-    fn adopt(&self, path: &Path, found: &Found) -> Result<Option<Temp>, CacheError> {
-        let session = self.session()?;
-        let temp = session.temp();
-        let how = (LinkKind::Hardlink, (found.stat.device, session.device()));
-        let linked = self.0.verdicts.make(&self.0.disk, how, (path, temp.path()));
-        if !linked.map_err(io_error("link", path))? {
-            return Ok(None);
-        }
-        match self.make_read_only(&temp) {
-            Ok(()) => Ok(Some(temp)),
-            // Someone else's file may be linked but not protected.
-            Err(CacheError::Io { source, .. })
-                if source.kind() == std::io::ErrorKind::PermissionDenied =>
-            {
-                Ok(None)
-            }
-            Err(err) => Err(err),
-        }
+        unsynced.extend(self.give_names(waiting)?);
+        let digests: Vec<Digest> = known.into_iter().flatten().collect();
+        // Of several files with one content only the last one is the object.
+        adopted.sort_unstable_by_key(|nth| digests[*nth]);
+        let adopted = (adopted.chunk_by(|a, b| digests[*a] == digests[*b]))
+            .filter_map(|same| if let [one] = same { Some(*one) } else { None })
+            .collect();
+        Ok(Stored { digests, adopted, unsynced })
     }
 }
 
+/// What became of the files that were to be stored.
 struct Stored {
-    digest: Digest,
-    temp: Option<Temp>,
-    note: Option<Note>,
+    /// One for each file, in order.
+    digests: Vec<Digest>,
+    /// Which files themselves became objects.
+    adopted: BTreeSet<usize>,
+    /// Directories of the store that are not yet known to be durable.
+    unsynced: BTreeSet<PathBuf>,
 }

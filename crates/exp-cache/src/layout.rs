@@ -29,15 +29,17 @@ impl Layout {
     }
 
     pub(crate) fn object(&self, id: &ObjectId) -> PathBuf {
+        self.root.join(Self::key(id))
+    }
+
+    /// The key of the object in a storage that has this layout.
+    pub(crate) fn key(id: &ObjectId) -> String {
         let name = id.to_string();
         let (shard, rest) = name.split_at(2);
-        let mut path = match id.digest.algorithm() {
-            Algorithm::Md5Dos2Unix => self.root.clone(),
-            algorithm => self.root.join("files").join(algorithm.name()),
-        };
-        path.push(shard);
-        path.push(rest);
-        path
+        match id.digest.algorithm() {
+            Algorithm::Md5Dos2Unix => format!("{shard}/{rest}"),
+            algorithm => format!("files/{}/{shard}/{rest}", algorithm.name()),
+        }
     }
 
     /// The directory of the runs recorded under `key`.
@@ -53,5 +55,10 @@ impl Layout {
     /// Where a store keeps its locks and unfinished files. DVC skips the name: it has not two letters.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    /// Where beginnings of large objects wait for the rest; files named as objects are.
+    pub(crate) fn partial(&self) -> PathBuf {
+        self.temporary().join("partial")
     }
 }

@@ -31,32 +31,50 @@ mod checkout;
 mod content;
 mod disk;
 mod error;
+mod gc;
 mod ingest;
+mod intake;
 mod layout;
 mod link;
 mod look;
 mod memo;
+mod migrate;
+mod mount;
+mod pins;
 mod place;
 mod remote;
 mod runs;
 mod session;
+mod stage;
+mod stock;
+mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transfer;
 mod tree;
+mod verify;
 mod walk;
 
 pub use cache::{Cache, CacheOptions};
 pub use checkout::{CheckoutPlan, CheckoutStats, CheckoutWrite};
 pub use disk::Modes;
 pub use error::CacheError;
+pub use gc::{GcOptions, GcPlan, GcStats, Keep, StoredObject};
 pub use ingest::Relink;
+pub use intake::{Incoming, download, download_object, take_in};
 pub use link::{LinkKind, LinkKindError};
-pub use remote::{DirRemote, Remote, RemoteError, RemoteErrorKind};
+pub use migrate::Migration;
+pub use mount::is_in_place;
+pub use remote::Remote;
 pub use runs::{RunCache, RunEntry, RunId};
-pub use transfer::{
-    TransferError, TransferPlan, TransferStats, plan_pull, plan_push, pull, pull_runs, push,
-    push_runs,
+pub use storage::{
+    Abilities, AddressError, Depth, DirStorage, Listed, OpenDirectories, OpenStorage, Put,
+    ReadFrom, ReadSeek, Storage, StorageAddress, StorageError, StorageErrorKind, StorageStat,
 };
-pub use tree::{Tree, TreeEntry, TreeError};
+pub use transfer::{
+    Comparison, TransferError, TransferPlan, TransferStats, Version, VersionedFile,
+    VersionedObjects, VersionedStats, Wanted, compare, plan_pull, plan_pull_parts, plan_push,
+    plan_push_parts, pull, pull_runs, push, push_path, push_runs, push_versions,
+};
+pub use tree::{Tree, TreeEntry, TreeError, keeps_exec};
 pub use walk::{Filter, NoFilter};

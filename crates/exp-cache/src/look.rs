@@ -1,19 +1,24 @@
 //! What the workspace holds now, by content: looking without storing.
+//!
+//! A file that the memo knows is not opened, and a directory's manifest is digested as it is written down, without
+//! being kept: a million unchanged files cost their names and facts in memory, and a look at each.
 
+use std::convert::Infallible;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use exp_core::{Algorithm, Artifact, Ctx, Digest, ObjectId, Task, TaskLabel, Unit};
+use exp_core::{Algorithm, Artifact, Ctx, Digest, Hasher, ObjectId, Task, TaskLabel, Unit};
 use rayon::prelude::*;
 
 use crate::cache::Cache;
-use crate::content::digest_file;
-use crate::error::CacheError;
+use crate::content::digest_open;
+use crate::error::{CacheError, io_error};
 use crate::memo::{Note, is_settled, now};
-use crate::tree::{Tree, TreeEntry};
-use crate::walk::{Filter, Found, Kind, Seen, Stat, look, only_content};
+use crate::tree::{ManifestRow, Tree, TreeEntry, write_rows};
+use crate::walk::{Filter, Found, Seen, Stat, look, only_content};
 
-/// Files worked on between two accesses to the memo.
-pub(crate) const CHUNK: usize = 4096;
+/// Files read between two writes to the memo.
+const CHUNK: usize = 4096;
 
 /// Fewer files than this, each smaller than [`MEMO_SIZE`], are read faster than the memo is opened.
 pub(crate) const MEMO_FILES: usize = 8;
@@ -50,7 +55,7 @@ impl Cache {
         path: &Path,
         filter: &dyn Filter,
     ) -> Result<Option<Artifact>, CacheError> {
-        Ok(self.digest_tree_as(ctx, algorithm, path, filter)?.map(|(artifact, _)| artifact))
+        Ok(self.look_at(ctx, algorithm, path, filter)?.map(|seen| seen.artifact(algorithm)))
     }
 
     /// Returns the content at `path` as [`Cache::digest_as`] does, and for a directory its files.
@@ -65,19 +70,27 @@ impl Cache {
         path: &Path,
         filter: &dyn Filter,
     ) -> Result<Option<(Artifact, Option<Tree>)>, CacheError> {
-        let found = match look(ctx, path, filter)? {
+        let Some(seen) = self.look_at(ctx, algorithm, path, filter)? else { return Ok(None) };
+        let artifact = seen.artifact(algorithm);
+        let tree = if seen.is_dir { Some(seen.into_tree(algorithm, path)?) } else { None };
+        Ok(Some((artifact, tree)))
+    }
+
+    fn look_at(
+        &self,
+        ctx: &Ctx<'_>,
+        algorithm: Algorithm,
+        path: &Path,
+        filter: &dyn Filter,
+    ) -> Result<Option<Digested>, CacheError> {
+        let (found, is_dir) = match look(ctx, path, filter)? {
             Seen::Nothing => return Ok(None),
-            Seen::One(found) => only_content(ctx, path, vec![found])?,
-            Seen::Dir(listing) => {
-                let found = only_content(ctx, path, listing.found)?;
-                let digests = self.digest_found(ctx, algorithm, (path, &found))?;
-                let tree = tree_of(algorithm, path, &found, &digests)?;
-                return Ok(Some((tree_artifact(&tree, &found), Some(tree))));
-            }
+            Seen::One(found) => (vec![found], false),
+            Seen::Dir(listing) => (listing.found, true),
         };
+        let found = only_content(ctx, path, found)?;
         let digests = self.digest_found(ctx, algorithm, (path, &found))?;
-        let file = found.first().zip(digests.first());
-        Ok(file.map(|(found, digest)| (file_artifact(found, *digest), None)))
+        Ok(Some(Digested { found, digests, is_dir }))
     }
 
     /// Returns the digest of each file, in the order of `found`, all of which have content.
@@ -89,25 +102,26 @@ impl Cache {
     ) -> Result<Vec<Digest>, CacheError> {
         let total = found.iter().map(|found| found.stat.size).sum();
         let task = ctx.task(TaskLabel::Scan, Some(total), Unit::Bytes);
-        let has_memo = self.wants_memo(found);
-        let mut digests = Vec::with_capacity(found.len());
-        for chunk in found.chunks(CHUNK) {
-            let known = self.recall(algorithm, has_memo, (base, chunk));
+        let mut known = self.recall(algorithm, (base, found));
+        let unknown: Vec<usize> = (0..known.len()).filter(|nth| known[*nth].is_none()).collect();
+        let unread: u64 = unknown.iter().map(|nth| found[*nth].stat.size).sum();
+        task.advance(total - unread);
+        for chunk in unknown.chunks(CHUNK) {
             let read: Vec<(Digest, Option<Note>)> = chunk
                 .par_iter()
-                .zip(known)
-                .map(|(found, known)| digest_one(ctx, algorithm, (base, found, known, &task)))
+                .map(|nth| digest_one(ctx, algorithm, (base, &found[*nth], &task)))
                 .collect::<Result<_, CacheError>>()?;
             let mut notes = Vec::new();
-            for (digest, note) in read {
-                digests.push(digest);
+            for (nth, (digest, note)) in chunk.iter().zip(read) {
+                known[*nth] = Some(digest);
                 notes.extend(note);
             }
-            if has_memo {
+            if self.wants_memo(found) {
                 self.0.memo.remember(&notes);
             }
         }
-        Ok(digests)
+        // All are known now.
+        Ok(known.into_iter().flatten().collect())
     }
 
     /// Returns whether the memo is worth opening for these files.
@@ -120,77 +134,87 @@ impl Cache {
     pub(crate) fn recall(
         &self,
         algorithm: Algorithm,
-        has_memo: bool,
         (base, found): (&Path, &[Found]),
     ) -> Vec<Option<Digest>> {
-        if !has_memo {
-            return vec![None; found.len()];
+        if self.wants_memo(found) {
+            self.0.memo.recall(algorithm, (base, found))
+        } else {
+            vec![None; found.len()]
         }
-        let files: Vec<(PathBuf, Stat)> =
-            found.iter().map(|found| (found.under(base), found.stat)).collect();
-        self.0.memo.lookup(algorithm, &files)
     }
 }
 
 fn digest_one(
     ctx: &Ctx<'_>,
     algorithm: Algorithm,
-    (base, found, known, task): (&Path, &Found, Option<Digest>, &Task<'_>),
+    (base, found, task): (&Path, &Found, &Task<'_>),
 ) -> Result<(Digest, Option<Note>), CacheError> {
     ctx.check()?;
-    task.advance(found.stat.size);
-    if let Some(digest) = known {
-        return Ok((digest, None));
-    }
     let path = found.under(base);
     let began = now();
-    let digest = digest_file(ctx, algorithm, &path)?;
-    Ok((digest, note_if_settled(path, (found, digest), began)))
+    let mut file = File::open(&path).map_err(io_error("open", &path))?;
+    let source = (&mut file, path.as_path(), found.stat.size);
+    let (digest, _) = digest_open(ctx, algorithm, source, |_| Ok(()))?;
+    task.advance(found.stat.size);
+    let after = file.metadata().map_err(io_error("look at", &path))?;
+    Ok((digest, note_if_settled((path, &Stat::of(&after)), (found, digest), began)))
 }
 
-/// Returns what to remember of a file that was read from `began` on; nothing when it may change unseen, or did.
+/// Returns what to remember of a file that was read from `began` on and then looked like `after`; nothing when it may
+/// change unseen, or did.
 pub(crate) fn note_if_settled(
-    path: PathBuf,
+    (path, after): (PathBuf, &Stat),
     (found, digest): (&Found, Digest),
-    began: i128,
+    began: i64,
 ) -> Option<Note> {
-    if !is_settled(&found.stat, began) {
-        return None;
+    let is_known = is_settled(&found.stat, began) && *after == found.stat;
+    is_known.then_some(Note { path, stat: found.stat, digest })
+}
+
+/// Files with their digests: all that is at a path.
+pub(crate) struct Digested {
+    pub(crate) found: Vec<Found>,
+    /// In the order of `found`.
+    pub(crate) digests: Vec<Digest>,
+    pub(crate) is_dir: bool,
+}
+
+impl Digested {
+    /// The rows of the directory's manifest, in its order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = ManifestRow<'_>> {
+        let files = self.found.iter().zip(&self.digests);
+        files.map(|(found, digest)| (&*found.path, digest, found.stat.is_exec()))
     }
-    let after = Stat::of(&std::fs::metadata(&path).ok()?);
-    (after == found.stat).then_some(Note { path, stat: found.stat, digest })
-}
 
-pub(crate) fn tree_of(
-    algorithm: Algorithm,
-    base: &Path,
-    found: &[Found],
-    digests: &[Digest],
-) -> Result<Tree, CacheError> {
-    let entries = found
-        .iter()
-        .zip(digests)
-        .map(|(found, digest)| TreeEntry { path: found.path.clone(), digest: *digest })
-        .collect();
-    Tree::new(algorithm, entries)
-        .map_err(|source| CacheError::Unlistable { path: base.to_path_buf(), source })
-}
-
-pub(crate) fn tree_artifact(tree: &Tree, found: &[Found]) -> Artifact {
-    Artifact {
-        id: tree.id(),
-        size: Some(found.iter().map(|found| found.stat.size).sum()),
-        n_files: Some(found.len() as u64),
-        is_exec: false,
+    /// What a record says of it.
+    pub(crate) fn artifact(&self, algorithm: Algorithm) -> Artifact {
+        let size = self.found.iter().map(|found| found.stat.size).sum();
+        let (id, n_files, is_exec) = match (self.found.first(), self.digests.first()) {
+            (Some(found), Some(digest)) if !self.is_dir => {
+                (ObjectId::file(*digest), None, found.stat.is_exec())
+            }
+            _ => {
+                let mut hasher = Hasher::new(algorithm);
+                write_rows(algorithm, self.rows(), |piece| {
+                    hasher.update(piece);
+                    Ok::<_, Infallible>(())
+                })
+                .unwrap_or_else(|never| match never {});
+                (ObjectId::tree(hasher.finish()), Some(self.found.len() as u64), false)
+            }
+        };
+        Artifact { id, size: Some(size), n_files, is_exec }
     }
-}
 
-pub(crate) fn file_artifact(found: &Found, digest: Digest) -> Artifact {
-    debug_assert!(matches!(found.kind, Kind::File | Kind::LinkedFile), "only content is digested");
-    Artifact {
-        id: ObjectId::file(digest),
-        size: Some(found.stat.size),
-        n_files: None,
-        is_exec: found.stat.is_exec(),
+    fn into_tree(self, algorithm: Algorithm, base: &Path) -> Result<Tree, CacheError> {
+        let entries = (self.found.into_iter().zip(self.digests))
+            .map(|(found, digest)| TreeEntry {
+                is_exec: found.stat.is_exec(),
+                path: found.path.into(),
+                digest,
+            })
+            .collect();
+        Tree::new(algorithm, entries)
+            .map_err(|source| CacheError::Unlistable { path: base.to_path_buf(), source })
     }
 }

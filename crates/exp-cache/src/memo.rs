@@ -5,27 +5,42 @@
 //! the file was already older than a grain when its reading began. (The clock of the machine and that of the file
 //! system are taken for one.)
 //!
+//! Rows are ordered by path as a walk is, so a directory is looked up by one pass over both; nothing of the memo is
+//! kept in memory. Rows of files that are gone are removed on such a pass, and from the whole memo each time it has
+//! doubled.
+//!
 //! The database is shared by any number of processes and may be deleted at any time. Whatever goes wrong with it is
 //! not an error: a damaged or foreign file is replaced, a busy or read-only one is done without.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use exp_core::{Algorithm, Digest};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
-use crate::walk::Stat;
+use crate::walk::{Found, Stat};
 
 /// Raised whenever the table changes; a database with another version is replaced.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Coarser than the clock that stamps files on any local file system in use.
-const GRAIN: i128 = 20_000_000;
+const GRAIN: i64 = 20_000_000;
 
 /// For file systems that stamp whole seconds, FAT even two.
-const COARSE_GRAIN: i128 = 2_000_000_000;
+const COARSE_GRAIN: i64 = 2_000_000_000;
+
+/// From this many files on, one pass over a directory's rows is cheaper than a search for each.
+const SCAN_FROM: usize = 256;
+
+/// Rows of vanished files that one pass removes at most.
+const MOST_GONE: usize = 1 << 16;
+
+/// Pages below which the memo is not worth trimming.
+const TRIM_FROM: i64 = 2048;
 
 const BUSY: Duration = Duration::from_secs(1);
 
@@ -38,17 +53,17 @@ pub(crate) struct Note {
 }
 
 /// Nanoseconds since the epoch.
-pub(crate) fn now() -> i128 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0))
+    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(0))
 }
 
 /// Returns whether a file that looked like `stat` when its reading began at `began` must have changed its looks if
 /// it changed later.
-pub(crate) fn is_settled(stat: &Stat, began: i128) -> bool {
+pub(crate) fn is_settled(stat: &Stat, began: i64) -> bool {
     let last = stat.mtime.max(stat.ctime);
     let is_coarse = stat.mtime % 1_000_000_000 == 0 && stat.ctime % 1_000_000_000 == 0;
-    began - last > if is_coarse { COARSE_GRAIN } else { GRAIN }
+    began.saturating_sub(last) > if is_coarse { COARSE_GRAIN } else { GRAIN }
 }
 
 #[derive(Debug)]
@@ -70,36 +85,39 @@ impl Memo {
         Self { path: path.map(Path::to_path_buf), state: Mutex::new(State::Unopened) }
     }
 
-    /// Returns the digest of each file that is known and unchanged, in the order of `files`.
-    pub(crate) fn lookup(
+    /// Returns the digest of each file that is known and unchanged, in the order of `found`, which is that of the
+    /// paths below `base`.
+    pub(crate) fn recall(
         &self,
         algorithm: Algorithm,
-        files: &[(PathBuf, Stat)],
+        (base, found): (&Path, &[Found]),
     ) -> Vec<Option<Digest>> {
+        let known = if found.len() < SCAN_FROM {
+            self.with(|connection| look_up(connection, algorithm, (base, found)))
+        } else {
+            self.with(|connection| scan(connection, algorithm, (base, found)))
+        };
+        let Some((known, gone)) = known else { return vec![None; found.len()] };
+        self.forget(&gone);
+        known
+    }
+
+    /// Removes the rows of those files that are not there.
+    fn forget(&self, paths: &[PathBuf]) {
+        let gone: Vec<&PathBuf> =
+            paths.iter().filter(|path| fs::symlink_metadata(path).is_err()).collect();
+        if gone.is_empty() {
+            return;
+        }
         self.with(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT size, mtime, ctime, inode, digest FROM memo WHERE path = ?1 AND algorithm = ?2",
-            )?;
             let transaction = connection.unchecked_transaction()?;
-            let mut digests = Vec::with_capacity(files.len());
-            for (path, stat) in files {
-                let row = statement
-                    .query_row(params![key(path), algorithm.name()], |row| {
-                        let facts: [i64; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
-                        Ok((facts, row.get::<_, String>(4)?))
-                    })
-                    .optional()?;
-                digests.push(row.and_then(|(known, hex)| {
-                    if known != facts(stat) {
-                        return None;
-                    }
-                    Digest::from_hex(algorithm, &hex).ok()
-                }));
+            let mut statement = transaction.prepare_cached("DELETE FROM memo WHERE path = ?1")?;
+            for path in &gone {
+                statement.execute([key(path)])?;
             }
-            transaction.commit()?;
-            Ok(digests)
-        })
-        .unwrap_or_else(|| vec![None; files.len()])
+            drop(statement);
+            transaction.commit()
+        });
     }
 
     /// Remembers `notes`, in one transaction.
@@ -109,24 +127,21 @@ impl Memo {
         }
         self.with(|connection| {
             let transaction = connection.unchecked_transaction()?;
-            let mut statement = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO memo VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?;
+            let mut statement = transaction
+                .prepare_cached("INSERT OR REPLACE INTO memo VALUES (?1, ?2, ?3, ?4)")?;
             for note in notes {
-                let [size, mtime, ctime, inode] = facts(&note.stat);
-                let (algorithm, digest) = (note.digest.algorithm().name(), note.digest.to_hex());
+                let algorithm = note.digest.algorithm().name();
+                let facts = facts(&note.stat);
                 statement.execute(params![
                     key(&note.path),
                     algorithm,
-                    size,
-                    mtime,
-                    ctime,
-                    inode,
-                    digest
+                    facts.as_slice(),
+                    note.digest.as_bytes()
                 ])?;
             }
             drop(statement);
-            transaction.commit()
+            transaction.commit()?;
+            trim(connection)
         });
     }
 
@@ -167,6 +182,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     }
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
+    // What the last moments before a power failure added may be lost.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == VERSION {
         return Ok(connection);
@@ -180,14 +197,13 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          CREATE TABLE IF NOT EXISTS memo (
-             path BLOB NOT NULL, algorithm TEXT NOT NULL,
-             size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, inode INTEGER NOT NULL,
-             digest TEXT NOT NULL, PRIMARY KEY (path, algorithm)
+             path BLOB NOT NULL, algorithm TEXT NOT NULL, facts BLOB NOT NULL, digest BLOB NOT NULL,
+             PRIMARY KEY (path, algorithm)
          ) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS size (pages INTEGER NOT NULL);
          PRAGMA user_version = {VERSION};
          COMMIT;"
     ))?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
     Ok(connection)
 }
 
@@ -245,10 +261,124 @@ fn key(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }
 
-/// What of a [`Stat`] is compared. Times fit into 64 bits until the year 2262; later ones never match themselves
-/// less than they should, for both sides are folded alike.
-fn facts(stat: &Stat) -> [i64; 4] {
-    #[expect(clippy::cast_possible_truncation, reason = "only equality matters")]
-    let fold = |time: i128| time as i64;
-    [stat.size.cast_signed(), fold(stat.mtime), fold(stat.ctime), stat.inode.cast_signed()]
+/// What of a [`Stat`] is compared: size, times and inode, eight bytes each.
+fn facts(stat: &Stat) -> [u8; 32] {
+    let mut facts = [0; 32];
+    let parts = [
+        stat.size.to_le_bytes(),
+        stat.mtime.to_le_bytes(),
+        stat.ctime.to_le_bytes(),
+        stat.inode.to_le_bytes(),
+    ];
+    facts.copy_from_slice(parts.as_flattened());
+    facts
+}
+
+/// Digests in the order of the files asked for, and paths of rows that none of them has.
+type Known = (Vec<Option<Digest>>, Vec<PathBuf>);
+
+/// Asks for a few files one by one.
+fn look_up(
+    connection: &Connection,
+    algorithm: Algorithm,
+    (base, found): (&Path, &[Found]),
+) -> rusqlite::Result<Known> {
+    let mut statement = connection
+        .prepare_cached("SELECT facts, digest FROM memo WHERE path = ?1 AND algorithm = ?2")?;
+    let transaction = connection.unchecked_transaction()?;
+    let mut digests = Vec::with_capacity(found.len());
+    for found in found {
+        let mut rows = statement.query(params![key(&found.under(base)), algorithm.name()])?;
+        let row = rows.next()?;
+        digests.push(match row {
+            Some(row) => digest_of(algorithm, &found.stat, (row, 0))?,
+            None => None,
+        });
+    }
+    transaction.commit()?;
+    Ok((digests, Vec::new()))
+}
+
+/// Reads all that is known below a directory, in order, beside the files that are there.
+fn scan(
+    connection: &Connection,
+    algorithm: Algorithm,
+    (base, found): (&Path, &[Found]),
+) -> rusqlite::Result<Known> {
+    let mut first = key(base).to_vec();
+    if first.last() != Some(&b'/') {
+        first.push(b'/');
+    }
+    let n_base = first.len();
+    // The byte after the slash ends what lies below.
+    let mut end = first.clone();
+    end[n_base - 1] += 1;
+    let mut statement = connection.prepare_cached(
+        "SELECT path, facts, digest FROM memo WHERE path > ?1 AND path < ?2 AND algorithm = ?3",
+    )?;
+    let mut rows = statement.query(params![first, end, algorithm.name()])?;
+    let (mut digests, mut gone) = (Vec::with_capacity(found.len()), Vec::new());
+    while let Some(row) = rows.next()? {
+        let path = row.get_ref(0)?.as_blob()?;
+        let below = &path[n_base.min(path.len())..];
+        while let Some(next) = found.get(digests.len()).filter(|next| next.path.as_bytes() < below)
+        {
+            debug_assert!(!next.path.is_empty(), "files below a directory");
+            digests.push(None);
+        }
+        match found.get(digests.len()).filter(|next| next.path.as_bytes() == below) {
+            Some(next) => digests.push(digest_of(algorithm, &next.stat, (row, 1))?),
+            None if gone.len() < MOST_GONE => gone.push(OsStr::from_bytes(path).into()),
+            None => {}
+        }
+    }
+    digests.resize(found.len(), None);
+    Ok((digests, gone))
+}
+
+/// Reads facts and digest from two columns; `None` when the file has changed since.
+fn digest_of(
+    algorithm: Algorithm,
+    stat: &Stat,
+    (row, at): (&Row<'_>, usize),
+) -> rusqlite::Result<Option<Digest>> {
+    if row.get_ref(at)?.as_blob()? != facts(stat) {
+        return Ok(None);
+    }
+    Ok(Digest::from_bytes(algorithm, row.get_ref(at + 1)?.as_blob()?))
+}
+
+/// Removes the rows of all files that are gone, when the database has doubled since that was last done.
+fn trim(connection: &Connection) -> rusqlite::Result<()> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let pages =
+        number("SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count")?;
+    let before = number("SELECT pages FROM size").optional()?.unwrap_or(0);
+    if pages < TRIM_FROM.max(before * 2) {
+        return Ok(());
+    }
+    let transaction = connection.unchecked_transaction()?;
+    let mut last = Vec::new();
+    loop {
+        let mut statement = transaction.prepare_cached(
+            "SELECT DISTINCT path FROM memo WHERE path > ?1 ORDER BY path LIMIT 4096",
+        )?;
+        let paths = statement
+            .query_map([&last], |row| row.get::<_, Vec<u8>>(0))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let Some(end) = paths.last().cloned() else { break };
+        let mut statement = transaction.prepare_cached("DELETE FROM memo WHERE path = ?1")?;
+        for path in paths {
+            if fs::symlink_metadata(OsStr::from_bytes(&path)).is_err() {
+                statement.execute([path])?;
+            }
+        }
+        last = end;
+    }
+    transaction.execute("DELETE FROM size", [])?;
+    transaction.execute(
+        "INSERT INTO size SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count",
+        [],
+    )?;
+    transaction.commit()
 }

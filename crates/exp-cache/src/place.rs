@@ -1,5 +1,6 @@
 //! Putting objects into the workspace, one file at a time and atomically.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -9,31 +10,82 @@ use exp_core::{Ctx, Digest, ObjectId};
 use rayon::prelude::*;
 
 use crate::cache::Cache;
+use crate::checkout::CheckoutWrite;
+use crate::disk::OBJECT_MODE;
 use crate::error::{CacheError, io_error};
 use crate::link::{LinkKind, copy, points_to};
+use crate::look::Digested;
+use crate::memo::{Note, is_settled, now};
 use crate::session::Temp;
 use crate::walk::{Found, Kind, NoFilter, Seen, Stat, look};
 
 impl Cache {
-    /// Links the files of an added path to their objects.
+    /// Links the files of an added path to their objects; those that became objects are linked already.
     pub(crate) fn relink(
         &self,
         ctx: &Ctx<'_>,
         base: &Path,
-        (found, digests): (&[Found], &[Digest]),
+        (seen, adopted): (&Digested, &BTreeSet<usize>),
     ) -> Result<(), CacheError> {
-        found.par_iter().zip(digests).try_for_each(|(found, digest)| {
-            ctx.check()?;
+        let is_exec_link = |found: &Found| {
+            found.stat.is_exec() && (found.kind == Kind::LinkedFile || found.stat.n_links > 1)
+        };
+        let began = now();
+        let first = self.0.options.links.first().copied().unwrap_or(LinkKind::Copy);
+        let is_copy_wanted = matches!(first, LinkKind::Reflink | LinkKind::Copy);
+        let relink_one = |nth: usize, found: &Found, digest: &Digest| {
+            // A file with one name is no link to anything.
+            let is_copy = found.kind == Kind::File && found.stat.n_links == 1;
+            let is_adopted = adopted.contains(&nth);
             let (id, path) = (ObjectId::file(*digest), found.under(base));
-            if self.is_linked_as_wanted(&id, &path, found)? {
-                return Ok(());
+            if is_copy_wanted && is_copy && !is_adopted {
+                return Ok(None);
             }
-            let now = fs::metadata(&path).map_err(io_error("look at", &path))?;
-            if !Stat::of(&now).is_unwritten(&found.stat) {
+            ctx.check()?;
+            if !is_adopted && self.is_linked_as_wanted(&id, &path, found)? {
+                return Ok(None);
+            }
+            let look = || fs::metadata(&path).map_err(io_error("look at", &path));
+            let mut stat = Stat::of(&look()?);
+            if !stat.is_unwritten(&found.stat) {
                 return Err(CacheError::Changed { path });
             }
-            self.place(&id, &path, found.stat.is_exec())
-        })
+            if !is_adopted {
+                self.place(&id, &path, found.stat.is_exec())?;
+                if is_exec_link(found) {
+                    self.protect_again(&id);
+                }
+                stat = Stat::of(&look()?);
+            }
+            // What was linked a moment ago is believed, as long as its content is older than a grain.
+            let is_believed = is_settled(&Stat { ctime: stat.mtime, ..stat }, began);
+            Ok(is_believed.then_some(Note { path, stat, digest: *digest }))
+        };
+        let notes: Vec<Note> = (seen.found.par_iter().zip(&seen.digests).enumerate())
+            .map(|(nth, (found, digest))| relink_one(nth, found, digest))
+            .filter_map(Result::transpose)
+            .collect::<Result<_, CacheError>>()?;
+        if self.wants_memo(&seen.found) {
+            self.0.memo.remember(&notes);
+        }
+        Ok(())
+    }
+
+    /// Returns whether the file, which may have been reached through a link, is the object itself.
+    fn is_object(&self, id: &ObjectId, found: &Found) -> Result<bool, CacheError> {
+        let object = self.object_path(id);
+        let facts = Stat::of(&fs::metadata(&object).map_err(io_error("look at", &object))?);
+        Ok(found.stat.is_same_file(&facts))
+    }
+
+    /// Takes from an object the executable bits that it was given through a link to it. Where that fails it is digested
+    /// before each use.
+    pub(crate) fn protect_again(&self, id: &ObjectId) {
+        let object = self.object_path(id);
+        let is_exec = fs::metadata(&object).is_ok_and(|facts| Stat::of(&facts).mode & 0o111 != 0);
+        if is_exec {
+            let _ = self.0.disk.set_mode(&object, OBJECT_MODE);
+        }
     }
 
     /// Returns whether the file is what the first usable kind of link would make of it.
@@ -44,13 +96,12 @@ impl Cache {
         found: &Found,
     ) -> Result<bool, CacheError> {
         let object = self.object_path(id);
-        let facts = Stat::of(&fs::metadata(&object).map_err(io_error("look at", &object))?);
-        let is_one_file = found.stat.is_same_file(&facts);
+        let is_one_file = self.is_object(id, found)?;
         let first = self.0.options.links.first().copied().unwrap_or(LinkKind::Copy);
         let is_copy = found.kind == Kind::File && !is_one_file;
         Ok(match first {
             LinkKind::Reflink | LinkKind::Copy => is_copy,
-            LinkKind::Hardlink | LinkKind::Symlink if is_copy && found.stat.is_exec() => true,
+            LinkKind::Hardlink | LinkKind::Symlink if found.stat.is_exec() => is_copy,
             LinkKind::Hardlink if is_copy => found.stat.size == 0,
             LinkKind::Hardlink => found.kind == Kind::File,
             LinkKind::Symlink => found.kind == Kind::LinkedFile && points_to(path, &object),
@@ -82,15 +133,48 @@ impl Cache {
         Err(CacheError::NoLinkKind { path: path.to_path_buf() })
     }
 
+    /// The device of the store's file system.
+    fn device(&self) -> Result<u64, CacheError> {
+        if let Some(session) = self.corner()? {
+            return Ok(session.device());
+        }
+        let root = fs::metadata(self.root()).map_err(io_error("look at", self.root()))?;
+        Ok(Stat::of(&root).device)
+    }
+
+    /// Makes a new file at once when it is a link: that is atomic by itself, and fails where something is already.
+    /// Returns false, with nothing made, when it is no link or links do not work.
+    pub(crate) fn link_new(
+        &self,
+        write: &CheckoutWrite,
+        (path, device): (&Path, u64),
+    ) -> Result<bool, CacheError> {
+        let Some(kind @ (LinkKind::Hardlink | LinkKind::Symlink)) = self.0.options.links.first()
+        else {
+            return Ok(false);
+        };
+        let is_empty = || write.id.digest == Digest::of(write.id.digest.algorithm(), b"");
+        if write.is_exec || (*kind == LinkKind::Hardlink && is_empty()) {
+            return Ok(false);
+        }
+        let (object, pair) = (self.object_path(&write.id), (self.device()?, device));
+        match self.0.verdicts.make(&self.0.disk, (*kind, pair), (&object, path)) {
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
+                Err(CacheError::Changed { path: path.to_path_buf() })
+            }
+            made => made.map_err(io_error(action(*kind), path)),
+        }
+    }
+
     fn place_by(
         &self,
         kind: LinkKind,
         (object, path): (&Path, &Path),
         (device, is_exec): (u64, bool),
     ) -> Result<bool, CacheError> {
-        let session = self.session()?;
+        let own_device = self.device()?;
         let make = |temp: &Temp| -> Result<bool, CacheError> {
-            let pair = (session.device(), device);
+            let pair = (own_device, device);
             let made = self.0.verdicts.make(&self.0.disk, (kind, pair), (object, temp.path()));
             if !made.map_err(io_error(action(kind), path))? {
                 return Ok(false);
@@ -106,10 +190,10 @@ impl Cache {
         };
         // An unfinished file is better kept in the store, where a crash leaves nothing for the user to find. In a
         // shared store its group would be the store's, though.
-        let is_near = device == session.device()
+        let is_near = device == own_device
             && !self.0.options.modes.group_shared
             && !self.0.is_apart.load(Ordering::Relaxed);
-        if is_near {
+        if let Some(session) = self.corner()?.filter(|_| is_near) {
             let temp = session.temp();
             if !make(&temp)? {
                 return Ok(false);
@@ -121,7 +205,7 @@ impl Cache {
                 moved => return moved.map(|()| true).map_err(io_error("write", path)),
             }
         }
-        let temp = session.temp_beside(path);
+        let temp = self.temp_beside(path)?;
         if !make(&temp)? {
             return Ok(false);
         }
@@ -148,13 +232,14 @@ impl Cache {
             let mode = self.0.options.modes.workspace(found.stat.is_exec());
             let is_writable = found.stat.mode & 0o200 != 0;
             if found.kind == Kind::File && (is_writable || found.stat.n_links == 1) {
-                if !is_writable {
-                    let changed = self.0.disk.set_mode(&at, mode);
-                    changed.map_err(io_error("set the mode of", &at))?;
+                let changed = if is_writable { Ok(()) } else { self.0.disk.set_mode(&at, mode) };
+                match changed {
+                    // Someone else's file: a copy of it is ours.
+                    Err(err) if err.kind() == io::ErrorKind::PermissionDenied => {}
+                    changed => return changed.map_err(io_error("set the mode of", &at)),
                 }
-                return Ok(());
             }
-            let temp = self.session()?.temp_beside(&at);
+            let temp = self.temp_beside(&at)?;
             copy(&self.0.disk, &at, temp.path()).map_err(io_error("copy", &at))?;
             let changed = self.0.disk.set_mode(temp.path(), mode);
             changed.map_err(io_error("set the mode of", &at))?;

@@ -1,197 +1,250 @@
-//! Other places that hold objects.
+//! Another place that holds objects and recorded runs, in DVC's layout.
 
-use std::error::Error;
-use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Cursor, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 
-use exp_core::ObjectId;
-use rayon::prelude::*;
+use exp_core::{Algorithm, Ctx, Digest, ObjectId, RelPath};
 
-use crate::disk::{Disk, Modes, OBJECT_MODE};
-use crate::error::CacheError;
 use crate::layout::Layout;
-use crate::runs::{RunId, list_runs};
-use crate::walk::is_absence;
+use crate::runs::RunId;
+use crate::storage::{
+    Depth, Put, ReadFrom, ReadSeek, Storage, StorageError, StorageErrorKind, StorageStat,
+};
+use crate::transfer::Known;
 
-/// Another place that holds objects and recorded runs, in DVC's layout.
+/// Recorded runs are small texts; a longer one is not one.
+const LONGEST_RUN: usize = 16 << 20;
+
+/// A storage that holds objects and recorded runs, in DVC's layout. Clones share it.
 ///
-/// Called by [`push`](crate::push) and [`pull`](crate::pull), from several threads at once, in any order. Objects are
-/// never changed once they are there, so storing one twice is harmless, and so is a crash in between: an
-/// implementation lets an object appear only when it is whole. Nobody trusts what `fetch` yields.
-pub trait Remote: Send + Sync + fmt::Debug {
+/// Objects are never changed once they are there, so storing one twice is harmless, and so is a crash in between.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    storage: Arc<dyn Storage>,
+    known: Known,
+}
+
+impl Remote {
+    /// Uses a storage.
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        Self { storage, known: Known::default() }
+    }
+
+    /// Remembers in `file`, between transfers, what was seen on the remote. The file is disposable: what it says is
+    /// confirmed with a few requests before it is believed, and it saves all the others.
+    #[must_use]
+    pub fn remembered_in(self, file: &Path) -> Self {
+        Self { known: Known::at(file), ..self }
+    }
+
+    /// Forgets what was seen on the remote, so that it is asked for everything.
+    pub fn forget(&self) {
+        self.known.forget();
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Returns where it keeps its bytes.
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// Returns the storage, to be seen as another one.
+    pub fn shared_storage(&self) -> Arc<dyn Storage> {
+        self.storage.clone()
+    }
+
     /// Returns a name for people. Never holds a secret.
-    fn label(&self) -> &str;
+    pub fn label(&self) -> &str {
+        self.storage.label()
+    }
 
     /// Returns for each object whether it is there, in the order of `ids`.
-    fn contains(&self, ids: &[ObjectId]) -> Result<Vec<bool>, RemoteError>;
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails.
+    pub fn contains(&self, ctx: &Ctx<'_>, ids: &[ObjectId]) -> Result<Vec<bool>, StorageError> {
+        let keys = ids.iter().map(object_key).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.storage.stat(ctx, &keys)?.iter().map(Option::is_some).collect())
+    }
 
-    /// Writes an object's bytes to `into` and returns how many.
-    fn fetch(&self, id: &ObjectId, into: &mut dyn Write) -> Result<u64, RemoteError>;
+    /// Writes an object's bytes from `offset` on to `into` and returns how many. They are not digested here.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails; what `into` got is then the beginning of the bytes.
+    pub fn fetch(
+        &self,
+        ctx: &Ctx<'_>,
+        id: &ObjectId,
+        offset: u64,
+        into: &mut dyn Write,
+    ) -> Result<u64, StorageError> {
+        let key = object_key(id)?;
+        self.storage.read(ctx, &ReadFrom { key: &key, version: None, offset }, into)
+    }
 
     /// Stores the `len` bytes of `from` as the object.
-    fn store(&self, id: &ObjectId, len: u64, from: &mut dyn Read) -> Result<(), RemoteError>;
-
-    /// Makes durable what was stored so far. Called before manifests are stored, and at the end.
-    fn flush(&self) -> Result<(), RemoteError>;
-
-    /// Returns the names of all recorded runs; none where the remote cannot list.
-    fn runs(&self) -> Result<Vec<RunId>, RemoteError>;
-
-    /// Returns a recorded run.
-    fn fetch_run(&self, id: &RunId) -> Result<String, RemoteError>;
-
-    /// Stores a recorded run, or leaves the one that is there.
-    fn store_run(&self, id: &RunId, text: &str) -> Result<(), RemoteError>;
-}
-
-/// What kind of failure it is, as far as going on depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RemoteErrorKind {
-    /// The object is not there.
-    NotFound,
-    /// Who we are may not do this.
-    Denied,
-    /// Trying again may help.
-    Temporary,
-    /// Trying again does not help.
-    Other,
-}
-
-/// A remote that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} `{what}`")]
-pub struct RemoteError {
-    /// Whether to try again.
-    pub kind: RemoteErrorKind,
-    /// What was tried.
-    pub action: &'static str,
-    /// On what: an object's name or an address without secrets.
-    pub what: String,
-    /// Why it did not work.
-    pub source: Box<dyn Error + Send + Sync>,
-}
-
-/// A remote in a directory: another disk, a network mount.
-#[derive(Debug)]
-pub struct DirRemote {
-    layout: Layout,
-    label: String,
-    disk: Disk,
-}
-
-impl DirRemote {
-    /// Uses the directory at `path`, an absolute path; it is made when something is stored.
-    pub fn new(path: &Path, modes: Modes) -> Self {
-        let label = path.display().to_string();
-        Self { layout: Layout::new(path), label, disk: Disk::new(modes) }
-    }
-
-    fn open(&self, id: &ObjectId) -> Result<File, RemoteError> {
-        File::open(self.layout.object(id)).map_err(failed("read", id))
-    }
-
-    /// Lets a file appear under its name when `fill` is done with it.
-    fn create(
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails; the object is not there then, or is there as it was.
+    pub fn store(
         &self,
-        path: &Path,
-        mode: u32,
-        fill: &mut dyn FnMut(&mut File) -> io::Result<()>,
-    ) -> Result<(), RemoteError> {
-        let dir = path.parent().unwrap_or(path);
-        self.disk.create_dir(dir).map_err(|err| from_cache("create", path, err))?;
-        let mut temp = tempfile::Builder::new()
-            .prefix(".exp-")
-            .suffix(".tmp")
-            .tempfile_in(dir)
-            .map_err(failed("create", &path.display()))?;
-        fill(temp.as_file_mut()).map_err(failed("write", &path.display()))?;
-        let chmod = self.disk.set_mode(temp.path(), mode);
-        chmod.map_err(failed("set the mode of", &path.display()))?;
-        temp.persist(path).map_err(|err| failed("create", &path.display())(err.error))?;
-        Ok(())
+        ctx: &Ctx<'_>,
+        id: &ObjectId,
+        len: u64,
+        from: &mut dyn ReadSeek,
+    ) -> Result<StorageStat, StorageError> {
+        let key = object_key(id)?;
+        self.storage.write(ctx, &Put { key: &key, len, is_object: true }, from)
     }
 
-    fn run_path(&self, id: &RunId) -> PathBuf {
-        self.layout.runs(&id.key).join(id.value.to_hex())
-    }
-}
-
-impl Remote for DirRemote {
-    fn label(&self) -> &str {
-        &self.label
-    }
-
-    fn contains(&self, ids: &[ObjectId]) -> Result<Vec<bool>, RemoteError> {
-        ids.par_iter()
-            .map(|id| match fs::metadata(self.layout.object(id)) {
-                Ok(metadata) => Ok(metadata.is_file()),
-                Err(err) if is_absence(&err) => Ok(false),
-                Err(err) => Err(failed("look for", id)(err)),
-            })
-            .collect()
-    }
-
-    fn fetch(&self, id: &ObjectId, into: &mut dyn Write) -> Result<u64, RemoteError> {
-        io::copy(&mut self.open(id)?, into).map_err(failed("read", id))
-    }
-
-    fn store(&self, id: &ObjectId, len: u64, from: &mut dyn Read) -> Result<(), RemoteError> {
-        self.create(&self.layout.object(id), OBJECT_MODE, &mut |file| {
-            let copied = io::copy(from, file)?;
-            if copied == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    /// Tells `found` all objects named by `algorithm` whose names begin with `shard`, two hexadecimal digits or
+    /// nothing, with their sizes, in any order. What has no object's name is passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails or cannot list.
+    pub fn list(
+        &self,
+        ctx: &Ctx<'_>,
+        algorithm: Algorithm,
+        shard: &str,
+        found: &mut dyn FnMut(ObjectId, Option<u64>) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        let base = match algorithm {
+            Algorithm::Md5Dos2Unix => RelPath::root(),
+            algorithm => key(&format!("files/{}", algorithm.name()))?,
+        };
+        let under = base.join(shard).map_err(|err| invalid(shard, err))?;
+        self.storage.list(ctx, &under, Depth::All, &mut |listed| {
+            let name = listed.key.strip_prefix(&base).unwrap_or_default();
+            match name.split_once('/') {
+                Some((shard, rest)) if shard.len() == 2 => {
+                    match ObjectId::parse(algorithm, &format!("{shard}{rest}")) {
+                        Ok(id) => found(id, listed.stat.size),
+                        Err(_) => ControlFlow::Continue(()),
+                    }
+                }
+                _ => ControlFlow::Continue(()),
+            }
         })
     }
 
-    fn flush(&self) -> Result<(), RemoteError> {
-        let root = self.layout.root();
-        if !root.is_dir() {
-            return Ok(());
+    /// Removes objects. What is not there is fine.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails; some may be gone then.
+    pub fn remove(&self, ctx: &Ctx<'_>, ids: &[ObjectId]) -> Result<(), StorageError> {
+        let keys = ids.iter().map(object_key).collect::<Result<Vec<_>, _>>()?;
+        self.storage.remove(ctx, &keys)
+    }
+
+    /// Makes durable what was stored so far.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails.
+    pub fn flush(&self, ctx: &Ctx<'_>) -> Result<(), StorageError> {
+        self.storage.flush(ctx)
+    }
+
+    /// Returns the names of all recorded runs, ordered; none where the storage cannot list.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails.
+    pub fn runs(&self, ctx: &Ctx<'_>) -> Result<Vec<RunId>, StorageError> {
+        let mut runs = Vec::new();
+        if !self.storage.abilities().list {
+            return Ok(runs);
         }
-        self.disk.sync_everything(root).map_err(failed("flush", &self.label))
-    }
-
-    fn runs(&self) -> Result<Vec<RunId>, RemoteError> {
-        list_runs(&self.layout)
-            .map_err(|err| from_cache("list the runs of", self.layout.root(), err))
-    }
-
-    fn fetch_run(&self, id: &RunId) -> Result<String, RemoteError> {
-        fs::read_to_string(self.run_path(id)).map_err(failed("read the run", &id.value))
-    }
-
-    fn store_run(&self, id: &RunId, text: &str) -> Result<(), RemoteError> {
-        let path = self.run_path(id);
-        if path.is_file() {
-            return Ok(());
-        }
-        self.create(&path, self.disk.modes.plain(), &mut |file| file.write_all(text.as_bytes()))
-    }
-}
-
-fn failed<'a>(
-    action: &'static str,
-    what: &'a dyn fmt::Display,
-) -> impl FnOnce(io::Error) -> RemoteError + use<'a> {
-    move |err| {
-        let kind = match err.kind() {
-            io::ErrorKind::NotFound => RemoteErrorKind::NotFound,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                RemoteErrorKind::Denied
+        self.storage.list(ctx, &key("runs")?, Depth::All, &mut |listed| {
+            let parts: Vec<&str> = listed.key.parts().collect();
+            if let ["runs", _, key, value] = parts[..] {
+                let digest = |hex| Digest::from_hex(Algorithm::Sha256, hex);
+                if let (Ok(key), Ok(value)) = (digest(key), digest(value)) {
+                    runs.push(RunId { key, value });
+                }
             }
-            io::ErrorKind::Interrupted
-            | io::ErrorKind::TimedOut
-            | io::ErrorKind::ResourceBusy
-            | io::ErrorKind::StaleNetworkFileHandle => RemoteErrorKind::Temporary,
-            _ => RemoteErrorKind::Other,
-        };
-        RemoteError { kind, action, what: what.to_string(), source: Box::new(err) }
+            ControlFlow::Continue(())
+        })?;
+        runs.sort_unstable();
+        Ok(runs)
+    }
+
+    /// Returns a recorded run.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails, or has something there that is no text.
+    pub fn fetch_run(&self, ctx: &Ctx<'_>, id: &RunId) -> Result<String, StorageError> {
+        let key = run_key(id)?;
+        let mut text = Limited(Vec::new());
+        self.storage.read(ctx, &ReadFrom::start(&key), &mut text)?;
+        String::from_utf8(text.0).map_err(|err| invalid(key.as_str(), err))
+    }
+
+    /// Stores a recorded run, or leaves the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// When the storage fails.
+    pub fn store_run(&self, ctx: &Ctx<'_>, id: &RunId, text: &str) -> Result<(), StorageError> {
+        let key = run_key(id)?;
+        let there = self.storage.stat(ctx, std::slice::from_ref(&key))?;
+        if there.iter().any(Option::is_some) {
+            return Ok(());
+        }
+        let put = Put { key: &key, len: text.len() as u64, is_object: false };
+        self.storage.write(ctx, &put, &mut Cursor::new(text.as_bytes())).map(|_| ())
     }
 }
 
-fn from_cache(action: &'static str, path: &Path, err: CacheError) -> RemoteError {
-    let what = path.display().to_string();
-    RemoteError { kind: RemoteErrorKind::Other, action, what, source: Box::new(err) }
+/// Takes no more than a run may have.
+struct Limited(Vec<u8>);
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST_RUN {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn object_key(id: &ObjectId) -> Result<RelPath, StorageError> {
+    key(&Layout::key(id))
+}
+
+fn run_key(id: &RunId) -> Result<RelPath, StorageError> {
+    let (key_hex, value) = (id.key.to_hex(), id.value.to_hex());
+    key(&format!("runs/{}/{key_hex}/{value}", &key_hex[..2]))
+}
+
+fn key(text: &str) -> Result<RelPath, StorageError> {
+    RelPath::new(text).map_err(|err| invalid(text, err))
+}
+
+pub(crate) fn invalid(
+    what: &str,
+    err: impl std::error::Error + Send + Sync + 'static,
+) -> StorageError {
+    StorageError {
+        kind: StorageErrorKind::Other,
+        action: "use",
+        what: what.to_owned(),
+        source: Box::new(err),
+    }
 }

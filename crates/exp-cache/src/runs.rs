@@ -13,7 +13,7 @@ use exp_core::{Algorithm, Digest};
 use crate::cache::Cache;
 use crate::error::{CacheError, io_error};
 use crate::layout::Layout;
-use crate::session::{Temp, enter};
+use crate::session::Temp;
 use crate::walk::is_absence;
 
 /// The recorded runs of a store.
@@ -88,7 +88,7 @@ impl RunCache {
         if path.is_file() {
             return Ok(());
         }
-        let _writer = enter(&self.cache.0.layout, &self.cache.0.disk)?;
+        let _writer = self.cache.enter()?;
         let disk = &self.cache.0.disk;
         let temp: Temp = self.cache.session()?.temp();
         let mut file = disk.create(temp.path()).map_err(io_error("create", temp.path()))?;

@@ -9,10 +9,14 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::disk::Disk;
 use crate::error::{CacheError, io_error};
 use crate::layout::Layout;
+
+/// How the names of sessions' directories begin.
+const PREFIX: &str = "w";
 
 /// A directory for unfinished files on the store's file system.
 #[derive(Debug)]
@@ -20,6 +24,7 @@ pub(crate) struct Session {
     dir: PathBuf,
     device: u64,
     next: AtomicU64,
+    pins: Mutex<Option<File>>,
     disk: Disk,
     _lock: File,
 }
@@ -31,7 +36,7 @@ impl Session {
         sweep(&home);
         loop {
             let dir = tempfile::Builder::new()
-                .prefix("w")
+                .prefix(PREFIX)
                 .tempdir_in(&home)
                 .map_err(io_error("create a directory in", &home))?
                 .keep();
@@ -45,26 +50,43 @@ impl Session {
             lock_if_supported(file.lock()).map_err(io_error("lock", &path))?;
             if is_still_at(&file, &path) {
                 let device = file.metadata().map_err(io_error("look at", &path))?.dev();
-                let (next, disk) = (AtomicU64::new(0), disk.clone());
-                return Ok(Self { dir, device, next, disk, _lock: file });
+                let (next, pins, disk) = (AtomicU64::new(0), Mutex::default(), disk.clone());
+                return Ok(Self { dir, device, next, pins, disk, _lock: file });
             }
         }
     }
 
     /// Returns a path that nobody else uses, on the store's file system; nothing is there yet.
     pub(crate) fn temp(&self) -> Temp {
-        Temp::new(self.dir.join(self.number().to_string()), &self.disk)
+        Temp::new(self.dir.join(self.number().to_string()), false, &self.disk)
     }
 
     /// Returns a path that nobody else uses, in the same directory as `path`.
     pub(crate) fn temp_beside(&self, path: &Path) -> Temp {
         let session = self.dir.file_name().unwrap_or_default().to_string_lossy();
-        Temp::new(path.with_file_name(format!(".exp-{session}-{}.tmp", self.number())), &self.disk)
+        let path = path.with_file_name(format!(".exp-{session}-{}.tmp", self.number()));
+        Temp::new(path, true, &self.disk)
     }
 
     /// The device of the store's file system.
     pub(crate) fn device(&self) -> u64 {
         self.device
+    }
+
+    /// Appends to what this session has pinned, for every user of the store to read.
+    pub(crate) fn write_pins(&self, text: &[u8]) -> Result<(), CacheError> {
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.dir.join("pins");
+        if pins.is_none() {
+            let mode = if self.disk.modes.group_shared { 0o2775 } else { 0o755 };
+            self.disk.set_mode(&self.dir, mode).map_err(io_error("set the mode of", &self.dir))?;
+            let file = self.disk.create(&path).map_err(io_error("create", &path))?;
+            let protected = self.disk.set_mode(&path, 0o644);
+            protected.map_err(io_error("set the mode of", &path))?;
+            *pins = Some(file);
+        }
+        let Some(file) = &mut *pins else { return Ok(()) };
+        self.disk.write(file, text).map_err(io_error("write", &path))
     }
 
     fn number(&self) -> u64 {
@@ -87,11 +109,29 @@ pub(crate) struct Temp {
     path: PathBuf,
     disk: Disk,
     is_moved: bool,
+    /// Whether it lies in the workspace, where no one would sweep it away.
+    is_beside: bool,
+    /// Kept open, and so locked, until the file is where it belongs.
+    lock: Option<File>,
 }
 
 impl Temp {
-    fn new(path: PathBuf, disk: &Disk) -> Self {
-        Self { path, disk: disk.clone(), is_moved: false }
+    fn new(path: PathBuf, is_beside: bool, disk: &Disk) -> Self {
+        Self { path, disk: disk.clone(), is_moved: false, is_beside, lock: None }
+    }
+
+    /// Takes over a file that survives its process, with its lock.
+    pub(crate) fn surviving(path: PathBuf, lock: File, disk: &Disk) -> Self {
+        let mut temp = Self::new(path, false, disk);
+        temp.lock = Some(lock);
+        temp
+    }
+
+    /// A path in the same directory as `path`, for a process that has no session.
+    pub(crate) fn without_session(path: &Path, disk: &Disk) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!(".exp-{}-{name}.tmp", std::process::id());
+        Self::new(path.with_file_name(name), true, disk)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -102,7 +142,10 @@ impl Temp {
     pub(crate) fn move_to(mut self, to: &Path) -> io::Result<()> {
         self.disk.rename(&self.path, to)?;
         self.is_moved = true;
-        // Renaming one name of a file over another name of it does nothing.
+        // Renaming one name of a file over another name of it does nothing; what stays is swept with the session.
+        if !self.is_beside {
+            return Ok(());
+        }
         match fs::remove_file(&self.path) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
             _ => Ok(()),
@@ -143,7 +186,7 @@ fn lock_if_supported(locked: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn is_still_at(file: &File, path: &Path) -> bool {
+pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(held), Ok(found)) => (held.dev(), held.ino()) == (found.dev(), found.ino()),
         _ => false,
@@ -153,8 +196,15 @@ fn is_still_at(file: &File, path: &Path) -> bool {
 /// Removes what dead processes left; what cannot be removed stays.
 fn sweep(home: &Path) {
     let Ok(entries) = fs::read_dir(home) else { return };
-    for dir in entries.flatten().map(|entry| entry.path()) {
-        let Ok(lock) = File::open(dir.join("lock")) else { continue };
+    for entry in entries.flatten() {
+        let dir = entry.path();
+        let Ok(lock) = File::open(dir.join("lock")) else {
+            // Who makes one here and now makes another when it is gone.
+            if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+                let _ = fs::remove_dir(&dir);
+            }
+            continue;
+        };
         if lock.try_lock().is_ok() {
             let _ = remove_abandoned(&dir);
         }

@@ -1,4 +1,8 @@
-//! Simulated crashes and full disks, for tests of whatever writes.
+//! Simulated crashes and full disks, for tests of whatever writes; a bucket that keeps versions.
+
+mod bucket;
+
+pub use bucket::Bucket;
 
 use std::io;
 use std::sync::Mutex;
@@ -18,6 +22,8 @@ pub struct Faults {
 enum Kind {
     Crash,
     Full,
+    ReadOnly,
+    FoldedCase,
 }
 
 impl Faults {
@@ -32,6 +38,16 @@ impl Faults {
         Self { kind: Kind::Full, after: n, done: Mutex::new(0) }
     }
 
+    /// The file system becomes read-only after `n` writes: all later ones are refused.
+    pub fn read_only_after(n: u64) -> Self {
+        Self { kind: Kind::ReadOnly, after: n, done: Mutex::new(0) }
+    }
+
+    /// Nothing fails, and the workspace does not tell upper from lower case.
+    pub fn folded_case() -> Self {
+        Self { kind: Kind::FoldedCase, ..Self::none() }
+    }
+
     /// Nothing fails; the writes are counted.
     pub fn none() -> Self {
         Self::crash_after(u64::MAX)
@@ -43,7 +59,11 @@ impl Faults {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        self.kind == Kind::Full || self.count() <= self.after
+        self.kind != Kind::Crash || self.count() <= self.after
+    }
+
+    pub(crate) fn folds_case(&self) -> bool {
+        self.kind == Kind::FoldedCase
     }
 
     pub(crate) fn step(&self, grows: bool) -> io::Result<()> {
@@ -53,7 +73,8 @@ impl Faults {
             _ if *done <= self.after => Ok(()),
             Kind::Crash => Err(io::Error::other("simulated crash")),
             Kind::Full if grows => Err(io::ErrorKind::StorageFull.into()),
-            Kind::Full => Ok(()),
+            Kind::Full | Kind::FoldedCase => Ok(()),
+            Kind::ReadOnly => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
         }
     }
 }

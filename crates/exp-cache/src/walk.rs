@@ -4,6 +4,7 @@
 //! a linked file counts as the file it leads to; a linked directory is left out, as in DVC, but with a warning;
 //! broken links, sockets and the like, and names that are not UTF-8 are errors for whoever wants content.
 
+use std::cmp::Ordering;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -20,6 +21,11 @@ pub trait Filter: Sync {
     ///
     /// `path` is relative to the directory that is looked at, separated by `/`, never empty.
     fn ignored(&self, path: &str, is_dir: bool) -> bool;
+
+    /// Returns whether the file at `path`, which is not ignored, must not be there at all.
+    fn refused(&self, _path: &str) -> bool {
+        false
+    }
 }
 
 /// Ignores nothing.
@@ -36,17 +42,20 @@ impl Filter for NoFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) size: u64,
-    pub(crate) mtime: i128,
-    pub(crate) ctime: i128,
+    /// Nanoseconds since the epoch. Times after the year 2262 are folded; they can still be compared.
+    pub(crate) mtime: i64,
+    /// As `mtime`.
+    pub(crate) ctime: i64,
     pub(crate) inode: u64,
     pub(crate) device: u64,
     pub(crate) mode: u32,
-    pub(crate) n_links: u64,
+    /// How many names it has, as far as 32 bits go.
+    pub(crate) n_links: u32,
 }
 
 impl Stat {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        let nanos = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
+        let nanos = |s: i64, ns: i64| s.wrapping_mul(1_000_000_000).wrapping_add(ns);
         Self {
             size: metadata.len(),
             mtime: nanos(metadata.mtime(), metadata.mtime_nsec()),
@@ -54,7 +63,7 @@ impl Stat {
             inode: metadata.ino(),
             device: metadata.dev(),
             mode: metadata.mode(),
-            n_links: metadata.nlink(),
+            n_links: u32::try_from(metadata.nlink()).unwrap_or(u32::MAX),
         }
     }
 
@@ -86,14 +95,14 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     /// Below the path that was looked at; empty for that path itself.
-    pub(crate) path: String,
+    pub(crate) path: Box<str>,
     pub(crate) kind: Kind,
     pub(crate) stat: Stat,
 }
 
 impl Found {
     pub(crate) fn under(&self, base: &Path) -> PathBuf {
-        if self.path.is_empty() { base.to_path_buf() } else { base.join(&self.path) }
+        if self.path.is_empty() { base.to_path_buf() } else { base.join(&*self.path) }
     }
 
     pub(crate) fn has_content(&self) -> bool {
@@ -126,19 +135,18 @@ pub(crate) fn look(ctx: &Ctx<'_>, path: &Path, filter: &dyn Filter) -> Result<Se
         listing.is_linked = !is_dir;
         return Ok(Seen::Dir(listing));
     }
-    Ok(Seen::One(Found { path: String::new(), kind, stat }))
+    Ok(Seen::One(Found { path: Box::default(), kind, stat }))
 }
 
 /// Refuses what has no content, and leaves out linked directories with a warning.
 pub(crate) fn only_content(
     ctx: &Ctx<'_>,
     base: &Path,
-    found: Vec<Found>,
+    mut found: Vec<Found>,
 ) -> Result<Vec<Found>, CacheError> {
-    let mut kept = Vec::with_capacity(found.len());
-    for one in found {
+    for one in found.iter().filter(|one| !one.has_content()) {
         match one.kind {
-            Kind::File | Kind::LinkedFile => kept.push(one),
+            Kind::File | Kind::LinkedFile => {}
             Kind::LinkedDir => ctx.warn(&Warning::Unreadable {
                 what: one.under(base).display().to_string(),
                 why: "symbolic links to directories are not followed".to_owned(),
@@ -147,27 +155,32 @@ pub(crate) fn only_content(
             Kind::Special => return Err(CacheError::Special { path: one.under(base) }),
         }
     }
-    Ok(kept)
+    found.retain(Found::has_content);
+    Ok(found)
 }
 
 /// Returns what is at `path` and whether it is a directory; `None` when nothing is.
 fn inspect(path: &Path) -> Result<Option<(Kind, Stat, bool)>, CacheError> {
-    let own = match fs::symlink_metadata(path) {
-        Ok(own) => own,
-        Err(err) if is_absence(&err) => return Ok(None),
-        Err(err) => return Err(io_error("look at", path)(err)),
-    };
-    if !own.is_symlink() {
-        let kind = if is_special(&own) { Kind::Special } else { Kind::File };
-        return Ok(Some((kind, Stat::of(&own), own.is_dir())));
+    match fs::symlink_metadata(path) {
+        Ok(own) => Ok(Some(classify(&own, path))),
+        Err(err) if is_absence(&err) => Ok(None),
+        Err(err) => Err(io_error("look at", path)(err)),
     }
-    Ok(Some(match fs::metadata(path) {
-        Ok(target) if target.is_dir() => (Kind::LinkedDir, Stat::of(&own), false),
-        Ok(target) if is_special(&target) => (Kind::Special, Stat::of(&own), false),
+}
+
+/// Says what a file is, with the facts that count, and whether it is a directory.
+fn classify(own: &Metadata, path: &Path) -> (Kind, Stat, bool) {
+    if !own.is_symlink() {
+        let kind = if is_special(own) { Kind::Special } else { Kind::File };
+        return (kind, Stat::of(own), own.is_dir());
+    }
+    match fs::metadata(path) {
+        Ok(target) if target.is_dir() => (Kind::LinkedDir, Stat::of(own), false),
+        Ok(target) if is_special(&target) => (Kind::Special, Stat::of(own), false),
         Ok(target) => (Kind::LinkedFile, Stat::of(&target), false),
         // A loop of links leads nowhere either.
-        Err(_) => (Kind::BrokenLink, Stat::of(&own), false),
-    }))
+        Err(_) => (Kind::BrokenLink, Stat::of(own), false),
+    }
 }
 
 pub(crate) fn is_absence(err: &io::Error) -> bool {
@@ -179,55 +192,132 @@ fn is_special(metadata: &Metadata) -> bool {
     kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device()
 }
 
+/// A directory as it was listed, in the order of a manifest: by the bytes of whole paths, so that `a.b` comes before
+/// `a/b`.
+struct Node {
+    /// Empty for the directory that is looked at.
+    path: Box<str>,
+    items: Vec<Item>,
+}
+
+enum Item {
+    File(Found),
+    Dir(Node),
+}
+
 fn list(ctx: &Ctx<'_>, base: &Path, filter: &dyn Filter) -> Result<Listing, CacheError> {
+    let top = list_one(ctx, base, Box::default(), filter)?;
     let mut listing = Listing::default();
-    let mut level = vec![String::new()];
-    while !level.is_empty() {
-        ctx.check()?;
-        let parts: Vec<Listing> = level
-            .par_iter()
-            .map(|dir| list_one(base, dir, filter))
-            .collect::<Result<_, CacheError>>()?;
-        level.clear();
-        for part in parts {
-            listing.found.extend(part.found);
-            level.extend(part.dirs);
-        }
-        listing.dirs.extend_from_slice(&level);
-    }
-    listing.found.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    listing.dirs.sort_unstable();
+    listing.found.reserve_exact(top.count());
+    top.unfold(&mut listing);
     Ok(listing)
 }
 
-fn list_one(base: &Path, dir: &str, filter: &dyn Filter) -> Result<Listing, CacheError> {
-    let at = if dir.is_empty() { base.to_path_buf() } else { base.join(dir) };
-    let mut listing = Listing::default();
-    let mut others = Vec::new();
+impl Node {
+    fn count(&self) -> usize {
+        let count = |item: &Item| match item {
+            Item::File(_) => 1,
+            Item::Dir(node) => node.count(),
+        };
+        self.items.iter().map(count).sum()
+    }
+
+    fn unfold(self, into: &mut Listing) {
+        for item in self.items {
+            match item {
+                Item::File(found) => into.found.push(found),
+                Item::Dir(node) => {
+                    into.dirs.push(node.path.clone().into());
+                    node.unfold(into);
+                }
+            }
+        }
+    }
+}
+
+fn list_one(
+    ctx: &Ctx<'_>,
+    base: &Path,
+    dir: Box<str>,
+    filter: &dyn Filter,
+) -> Result<Node, CacheError> {
+    ctx.check()?;
+    let at = if dir.is_empty() { base.to_path_buf() } else { base.join(&*dir) };
+    let mut entries = Vec::new();
     for entry in fs::read_dir(&at).map_err(io_error("list", &at))? {
         let entry = entry.map_err(io_error("list", &at))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else {
             return Err(CacheError::NotUtf8 { path: entry.path() });
         };
-        let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+        let mut path = String::with_capacity(dir.len() + 1 + name.len());
+        if !dir.is_empty() {
+            path.push_str(&dir);
+            path.push('/');
+        }
+        path.push_str(name);
         let is_dir = entry.file_type().map_err(io_error("look at", &entry.path()))?.is_dir();
         if filter.ignored(&path, is_dir) {
-        } else if is_dir {
-            listing.dirs.push(path);
-        } else {
-            others.push(path);
+            continue;
         }
+        if !is_dir && filter.refused(&path) {
+            return Err(CacheError::Refused { path: entry.path() });
+        }
+        entries.push((path.into_boxed_str(), is_dir, entry));
     }
-    listing.found = others
-        .into_par_iter()
-        .with_min_len(64)
-        .map(|path| {
-            let at = base.join(&path);
-            // A file that went away since the directory was listed was never there.
-            Ok(inspect(&at)?.map(|(kind, stat, _)| Found { path, kind, stat }))
+    entries.sort_unstable_by(|a, b| order((&a.0, a.1), (&b.0, b.1)));
+    // Facts are asked for relative to the open directory, which the entries keep open.
+    let looked: Vec<Option<Item>> = (entries.into_par_iter())
+        .with_min_len(128)
+        .map(|(path, is_dir, entry)| {
+            if is_dir {
+                return Ok(Some(Item::Dir(Node { path, items: Vec::new() })));
+            }
+            let own = match entry.metadata() {
+                Ok(own) => own,
+                // A file that went away since the directory was listed was never there.
+                Err(err) if is_absence(&err) => return Ok(None),
+                Err(err) => return Err(io_error("look at", &entry.path())(err)),
+            };
+            let (kind, stat, _) =
+                if own.is_symlink() { classify(&own, &entry.path()) } else { classify(&own, &at) };
+            Ok(Some(Item::File(Found { path, kind, stat })))
         })
-        .filter_map(Result::transpose)
         .collect::<Result<_, CacheError>>()?;
-    Ok(listing)
+    let mut items: Vec<Item> = looked.into_iter().flatten().collect();
+    items.par_iter_mut().try_for_each(|item| {
+        if let Item::Dir(node) = item {
+            *node = list_one(ctx, base, std::mem::take(&mut node.path), filter)?;
+        }
+        Ok::<_, CacheError>(())
+    })?;
+    Ok(Node { path: dir, items })
+}
+
+/// Compares two paths of one directory, each with whether it is a directory, as if those ended in a slash.
+fn order((a, a_is_dir): (&str, bool), (b, b_is_dir): (&str, bool)) -> Ordering {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let n = a.len().min(b.len());
+    let next = |path: &[u8], is_dir: bool| path.get(n).copied().or(is_dir.then_some(b'/'));
+    a[..n].cmp(&b[..n]).then_with(|| next(a, a_is_dir).cmp(&next(b, b_is_dir)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_come_in_the_order_of_their_whole_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["a/b", "a.txt", "a", "b/c/d", "b-/x", "b0", "b/c.d", "é", "z"] {
+            let path = dir.path().join(if path == "a" { "a0" } else { path });
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let listing = list(&Ctx::silent(), dir.path(), &NoFilter).unwrap();
+        let paths: Vec<&str> = listing.found.iter().map(|found| &*found.path).collect();
+        assert_eq!(paths, ["a.txt", "a/b", "a0", "b-/x", "b/c.d", "b/c/d", "b0", "z", "é"]);
+        assert!(paths.is_sorted());
+        assert_eq!(listing.dirs, ["a", "b-", "b", "b/c"]);
+    }
 }

@@ -334,3 +334,16 @@ fn two_stores_add_the_same_files_at_once() -> Result {
     }
     Ok(())
 }
+
+#[test]
+fn what_was_left_before_it_had_a_lock_is_cleaned_up() {
+    let scratch = Scratch::new();
+    let path = scratch.write("a", "a");
+    // As a process leaves it that dies between making its directory and locking it.
+    fs::create_dir_all(scratch.path("cache/tmp/wabcdef")).unwrap();
+    let cache = scratch.cache();
+    add(&cache, &path);
+    drop(cache);
+    let left: Vec<String> = scratch.list("cache/tmp").into_keys().collect();
+    assert_eq!(left, ["lock"]);
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use exp_cache::{Cache, CacheOptions, LinkKind, NoFilter, Relink};
-use exp_core::{Algorithm, Artifact, Ctx};
+use exp_core::{Algorithm, Artifact, Ctx, Digest, ObjectId};
 use tempfile::TempDir;
 
 pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -90,4 +90,24 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
 
 pub(crate) fn add(cache: &Cache, path: &Path) -> Artifact {
     cache.add(&Ctx::silent(), path, &NoFilter, Relink::Yes).unwrap()
+}
+
+/// Every object that has a name has its bytes, and every manifest its members.
+#[track_caller]
+pub(crate) fn assert_store_is_whole(scratch: &Scratch, what: &str) {
+    if !scratch.path("cache/files/md5").exists() {
+        return;
+    }
+    let cache = scratch.cache();
+    for (path, content) in scratch.list("cache/files/md5") {
+        if content.starts_with("dir") {
+            continue;
+        }
+        let bytes = fs::read(scratch.path("cache/files/md5").join(&path)).unwrap();
+        let name = path.replace('/', "");
+        let id = ObjectId::parse(Algorithm::Md5, &name).unwrap();
+        assert_eq!(Digest::of(Algorithm::Md5, &bytes), id.digest, "{what}: half object {path}");
+        let artifact = Artifact { id, size: None, n_files: None, is_exec: false };
+        assert!(cache.has_all(&artifact).unwrap(), "{what}: incomplete {path}");
+    }
 }

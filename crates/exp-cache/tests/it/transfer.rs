@@ -2,23 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{Cursor, Write};
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use exp_cache::{
-    Cache, CacheOptions, DirRemote, Modes, Remote, RemoteError, RemoteErrorKind, RunId,
-    TransferError, plan_pull, plan_push, pull, pull_runs, push, push_runs,
+    Abilities, Cache, CacheOptions, Depth, DirStorage, Listed, Modes, Put, ReadFrom, ReadSeek,
+    Remote, RunId, Storage, StorageError, StorageErrorKind, StorageStat, TransferError, plan_pull,
+    plan_push, pull, pull_runs, push, push_runs,
 };
-use exp_core::{Algorithm, Cancel, CancelToken, Ctx, Digest, NullSink, ObjectId};
+use exp_core::{Algorithm, Cancel, CancelToken, Ctx, Digest, NullSink, ObjectId, RelPath};
 
 use crate::scratch::{Result, Scratch, add, mode, set_mode};
 
 const JOBS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
-fn remote(scratch: &Scratch) -> DirRemote {
-    DirRemote::new(&scratch.path("remote"), Modes::default())
+fn storage(scratch: &Scratch) -> DirStorage {
+    DirStorage::new(&scratch.path("remote"), Modes::default())
+}
+
+fn remote(scratch: &Scratch) -> Remote {
+    Remote::new(Arc::new(storage(scratch)))
 }
 
 fn second(scratch: &Scratch) -> Result<Cache> {
@@ -40,58 +47,73 @@ fn objects(scratch: &Scratch, root: &str) -> Vec<String> {
 /// A directory remote whose calls fail now and then.
 #[derive(Debug)]
 struct Flaky {
-    inner: DirRemote,
+    inner: DirStorage,
     calls: AtomicU32,
 }
 
 impl Flaky {
-    fn maybe(&self) -> std::result::Result<(), RemoteError> {
+    fn maybe(&self) -> std::result::Result<(), StorageError> {
         if self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
-            let kind = RemoteErrorKind::Temporary;
+            let kind = StorageErrorKind::Temporary;
             let source = "connection reset".into();
-            return Err(RemoteError { kind, action: "reach", what: "it".to_owned(), source });
+            return Err(StorageError { kind, action: "reach", what: "it".to_owned(), source });
         }
         Ok(())
     }
 }
 
-impl Remote for Flaky {
+impl Storage for Flaky {
     fn label(&self) -> &'static str {
         "flaky"
     }
-    fn contains(&self, ids: &[ObjectId]) -> std::result::Result<Vec<bool>, RemoteError> {
-        self.maybe()?;
-        self.inner.contains(ids)
+    fn abilities(&self) -> Abilities {
+        self.inner.abilities()
     }
-    fn fetch(&self, id: &ObjectId, into: &mut dyn Write) -> std::result::Result<u64, RemoteError> {
+    fn stat(
+        &self,
+        ctx: &Ctx<'_>,
+        keys: &[RelPath],
+    ) -> std::result::Result<Vec<Option<StorageStat>>, StorageError> {
+        self.maybe()?;
+        self.inner.stat(ctx, keys)
+    }
+    fn read(
+        &self,
+        ctx: &Ctx<'_>,
+        from: &ReadFrom<'_>,
+        into: &mut dyn Write,
+    ) -> std::result::Result<u64, StorageError> {
         // Half of the bytes arrive before the line breaks.
         let mut bytes = Vec::new();
-        self.inner.fetch(id, &mut bytes)?;
+        self.inner.read(ctx, from, &mut bytes)?;
         into.write_all(&bytes[..bytes.len() / 2]).unwrap();
         self.maybe()?;
         into.write_all(&bytes[bytes.len() / 2..]).unwrap();
         Ok(bytes.len() as u64)
     }
-    fn store(
+    fn write(
         &self,
-        id: &ObjectId,
-        len: u64,
-        from: &mut dyn Read,
-    ) -> std::result::Result<(), RemoteError> {
+        ctx: &Ctx<'_>,
+        put: &Put<'_>,
+        from: &mut dyn ReadSeek,
+    ) -> std::result::Result<StorageStat, StorageError> {
         self.maybe()?;
-        self.inner.store(id, len, from)
+        self.inner.write(ctx, put, from)
     }
-    fn flush(&self) -> std::result::Result<(), RemoteError> {
-        self.inner.flush()
+    fn list(
+        &self,
+        ctx: &Ctx<'_>,
+        under: &RelPath,
+        depth: Depth,
+        found: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> std::result::Result<(), StorageError> {
+        self.inner.list(ctx, under, depth, found)
     }
-    fn runs(&self) -> std::result::Result<Vec<RunId>, RemoteError> {
-        self.inner.runs()
+    fn remove(&self, ctx: &Ctx<'_>, keys: &[RelPath]) -> std::result::Result<(), StorageError> {
+        self.inner.remove(ctx, keys)
     }
-    fn fetch_run(&self, id: &RunId) -> std::result::Result<String, RemoteError> {
-        self.inner.fetch_run(id)
-    }
-    fn store_run(&self, id: &RunId, text: &str) -> std::result::Result<(), RemoteError> {
-        self.inner.store_run(id, text)
+    fn flush(&self, ctx: &Ctx<'_>) -> std::result::Result<(), StorageError> {
+        self.inner.flush(ctx)
     }
 }
 
@@ -147,7 +169,7 @@ fn a_manifest_never_travels_before_its_files() -> Result {
     let stats = push(&ctx, &cache, &remote, plan_push(&ctx, &cache, &remote, &ids)?, JOBS)?;
     assert_eq!(stats.missing, [id_of("1")]);
     assert_eq!((stats.moved, stats.held_back), (1, vec![dir.id]));
-    assert_eq!(remote.contains(&[dir.id, id_of("2")])?, [false, true]);
+    assert_eq!(remote.contains(&Ctx::silent(), &[dir.id, id_of("2")])?, [false, true]);
 
     add(&cache, &scratch.path("d"));
     push(&ctx, &cache, &remote, plan_push(&ctx, &cache, &remote, &ids)?, JOBS)?;
@@ -202,7 +224,8 @@ fn an_interrupted_fetch_is_tried_again_from_the_start() -> Result {
     let ids = BTreeSet::from([dir.id]);
     let plan = plan_push(&ctx, &cache, &remote(&scratch), &ids)?;
     push(&ctx, &cache, &remote(&scratch), plan, JOBS)?;
-    let flaky = Flaky { inner: remote(&scratch), calls: AtomicU32::new(0) };
+    let flaky = Flaky { inner: storage(&scratch), calls: AtomicU32::new(0) };
+    let flaky = Remote::new(Arc::new(flaky));
     let second = second(&scratch)?;
     let plan = plan_pull(&ctx, &second, &flaky, &ids)?;
     let one = NonZeroUsize::MIN;
@@ -224,7 +247,7 @@ fn a_cancelled_transfer_starts_nothing_new() -> Result {
     let ctx = Ctx::new(&NullSink, token);
     let sent = push(&ctx, &cache, &remote, plan, JOBS);
     assert!(matches!(sent, Err(TransferError::Cancelled(_))));
-    assert_eq!(remote.contains(&[file.id])?, [false]);
+    assert_eq!(remote.contains(&Ctx::silent(), &[file.id])?, [false]);
     Ok(())
 }
 
@@ -235,7 +258,7 @@ fn a_manifest_that_is_not_canonical_keeps_its_bytes() -> Result {
     let text = format!(r#"[{{"relpath":"x","md5":"{}","size":1}}]"#, id_of("x"));
     let id = ObjectId::tree(Digest::of(Algorithm::Md5, text.as_bytes()));
     for (id, text) in [(id_of("x"), "x"), (id, &text)] {
-        remote.store(&id, text.len() as u64, &mut text.as_bytes())?;
+        remote.store(&ctx, &id, text.len() as u64, &mut Cursor::new(text))?;
     }
     let plan = plan_pull(&ctx, &cache, &remote, &BTreeSet::from([id]))?;
     assert_eq!(pull(&ctx, &cache, &remote, plan, JOBS)?.moved, 2);

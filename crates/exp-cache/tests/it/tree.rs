@@ -84,6 +84,42 @@ fn order_and_further_keys_do_not_matter() {
     assert_eq!(paths, ["a", "b"]);
 }
 
+#[test]
+fn executable_files_are_part_of_a_manifest_by_sha256_only() {
+    let tree = |algorithm, is_exec| {
+        let digest = Digest::of(algorithm, b"");
+        let entry = |path: &str, is_exec| TreeEntry { path: path.to_owned(), digest, is_exec };
+        Tree::new(algorithm, vec![entry("run", is_exec), entry("text", false)]).unwrap()
+    };
+    let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let text = |isexec: &str| {
+        format!(
+            r#"[{{{isexec}"relpath": "run", "sha256": "{sha256}"}}, {{"relpath": "text", "sha256": "{sha256}"}}]"#
+        )
+    };
+    let parse = |text: &str| Tree::parse(Algorithm::Sha256, text.as_bytes());
+    let (set, plain) = (text(r#""isexec": true, "#), text(""));
+    assert_eq!(tree(Algorithm::Sha256, true).to_bytes(), set.as_bytes());
+    assert_eq!(tree(Algorithm::Sha256, false).to_bytes(), plain.as_bytes());
+    assert_eq!(parse(&set).unwrap(), tree(Algorithm::Sha256, true));
+    assert!(parse(&set).unwrap().entry("run").unwrap().is_exec);
+    assert_eq!(parse(&plain).unwrap(), tree(Algorithm::Sha256, false));
+    assert_eq!(parse(&text(r#""isexec": false, "#)).unwrap(), tree(Algorithm::Sha256, false));
+    for bad in ["1", "null", r#""true""#, "[]", r#"{"a": true}"#] {
+        let read = parse(&text(&format!(r#""isexec": {bad}, "#)));
+        assert!(matches!(&read, Err(TreeError::Executable { path }) if path == "run"), "{read:?}");
+    }
+
+    // DVC's have none, whatever stands there.
+    let plain = tree(Algorithm::Md5, false);
+    assert_eq!(tree(Algorithm::Md5, true), plain);
+    let rows = String::from_utf8(plain.to_bytes()).unwrap();
+    for odd in ["true", "1", "{}"] {
+        let rows = rows.replacen('{', &format!(r#"{{"isexec": {odd}, "#), 1);
+        assert_eq!(Tree::parse(Algorithm::Md5, rows.as_bytes()).unwrap(), plain);
+    }
+}
+
 fn part() -> impl Strategy<Value = String> {
     "[^/\u{0}]{1,6}".prop_filter("a name", |part| part != "." && part != "..")
 }
@@ -100,6 +136,7 @@ proptest! {
             .map(|(parts, seed)| TreeEntry {
                 path: parts.join("/"),
                 digest: Digest::of(algorithm, &seed.to_le_bytes()),
+                is_exec: seed % 2 == 0,
             })
             .collect();
         let Ok(tree) = Tree::new(algorithm, entries.clone()) else { return Ok(()) };
@@ -108,6 +145,8 @@ proptest! {
         prop_assert_eq!(&Tree::parse(algorithm, &bytes).unwrap(), &tree);
         for entry in &entries {
             prop_assert_eq!(tree.get(&entry.path), Some(&entry.digest));
+            let is_exec = tree.entry(&entry.path).is_some_and(|read| read.is_exec);
+            prop_assert_eq!(is_exec, is_sha256 && entry.is_exec);
         }
         let mut reversed = entries;
         reversed.reverse();
