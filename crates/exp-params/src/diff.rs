@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exp_core::Value;
 
-use crate::format::is_false_in_python;
 use crate::metrics::flatten;
 use crate::number::python_str;
 
@@ -85,7 +84,7 @@ impl Side {
     fn get(&self, key: &str) -> Option<Value> {
         match self {
             Self::Rows(rows) => rows.get(key).cloned(),
-            Self::Single(value) if is_false_in_python(value) => None,
+            Self::Single(value) if value.is_false_in_python() => None,
             Self::Single(_) => Some(Value::from("unable to parse")),
         }
     }

@@ -58,6 +58,8 @@ pub struct ParseError {
     pub line: usize,
     /// Column of the problem in characters, from 1.
     pub column: usize,
+    /// The text of that line.
+    pub text: String,
     /// What is wrong, in lower case.
     pub message: String,
 }
@@ -81,6 +83,7 @@ impl ParseError {
             format,
             line: before.matches('\n').count() + 1,
             column: visible.chars().count() + 1,
+            text: text[line_start..].lines().next().unwrap_or_default().to_owned(),
             message: message.into(),
         }
     }
@@ -100,19 +103,5 @@ pub fn parse(format: Format, text: &str) -> Result<Value, ParseError> {
         Format::Toml => toml::parse(text)?,
         Format::Python => python::parse(text)?,
     };
-    Ok(if is_false_in_python(&value) { Value::Table(Table::new()) } else { value })
-}
-
-/// Tells what Python's `bool()` says, negated.
-pub(crate) fn is_false_in_python(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(truth) => !truth,
-        Value::Int(number) => *number == 0,
-        Value::Float(number) => *number == 0.0,
-        Value::Text(text) => text.is_empty(),
-        Value::List(items) => items.is_empty(),
-        Value::Table(table) => table.is_empty(),
-        _ => false,
-    }
+    Ok(if value.is_false_in_python() { Value::Table(Table::new()) } else { value })
 }

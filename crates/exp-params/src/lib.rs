@@ -16,6 +16,7 @@
 //! This crate knows nothing of files, stages or revisions: whoever calls it reads and writes.
 
 mod apply;
+mod compose;
 mod diff;
 mod format;
 mod json;
@@ -29,9 +30,10 @@ mod toml;
 mod yaml;
 
 pub use apply::{ApplyError, Obstacle, apply};
+pub use compose::{ComposeError, ComposeFiles, compose};
 pub use diff::{All, Change, diff};
 pub use exp_core::{KeyPath, Table, Value};
 pub use format::{Format, ParseError, parse};
-pub use metrics::{flatten, metrics};
+pub use metrics::{each_leaf, flatten, metrics};
 pub use number::{Precision, python_cell, python_str};
 pub use overrides::{Axis, Combinations, Literal, Override, OverrideError, Overrides, ParamChange};

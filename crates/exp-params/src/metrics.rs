@@ -2,15 +2,13 @@
 
 use exp_core::{Table, Value};
 
-use crate::format::is_false_in_python;
-
 /// Returns what DVC takes for metrics: numbers, truth values, text, and maps of those.
 ///
 /// Lists, nulls, dates, and maps of which nothing is left are dropped. A document that is a single value stays one;
 /// one that Python finds false (`0`, empty text) is the empty map.
 pub fn metrics(value: &Value) -> Value {
     match extract(value) {
-        Some(kept) if !is_false_in_python(&kept) => kept,
+        Some(kept) if !kept.is_false_in_python() => kept,
         _ => Value::table(),
     }
 }
@@ -35,19 +33,29 @@ fn extract(value: &Value) -> Option<Value> {
 /// Lists are leaves, empty maps vanish, and a document that is a single value has the empty name.
 pub fn flatten(value: &Value) -> Vec<(String, &Value)> {
     let mut leaves = Vec::new();
-    match value {
-        Value::Table(table) => walk(table, "", &mut leaves),
-        value => leaves.push((String::new(), value)),
-    }
+    each_leaf(value, &mut |name, value| leaves.push((name.to_owned(), value)));
     leaves
 }
 
-fn walk<'v>(table: &'v Table, prefix: &str, leaves: &mut Vec<(String, &'v Value)>) {
+/// Hands out what [`flatten`] returns, one after the other, without making a text of each name.
+pub fn each_leaf<'v>(value: &'v Value, visit: &mut dyn FnMut(&str, &'v Value)) {
+    match value {
+        Value::Table(table) => walk(table, &mut String::new(), visit),
+        value => visit("", value),
+    }
+}
+
+fn walk<'v>(table: &'v Table, name: &mut String, visit: &mut dyn FnMut(&str, &'v Value)) {
+    let length = name.len();
     for (key, value) in table {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match value {
-            Value::Table(table) => walk(table, &name, leaves),
-            value => leaves.push((name, value)),
+        if length > 0 {
+            name.push('.');
         }
+        name.push_str(key);
+        match value {
+            Value::Table(table) => walk(table, name, visit),
+            value => visit(name, value),
+        }
+        name.truncate(length);
     }
 }

@@ -7,7 +7,7 @@ use exp_core::{KeyPath, Value};
 
 use crate::number::python_str;
 
-use self::parse::{Given, parse_change};
+use self::parse::{Given, Groups, parse_change};
 pub use self::sweep::{Axis, Combinations, Overrides};
 
 mod function;
@@ -135,7 +135,7 @@ impl FromStr for ParamChange {
 
     /// Reads a change of one value; what stands for several values is [`OverrideError::SweepNotAllowed`].
     fn from_str(text: &str) -> Result<Self, OverrideError> {
-        let parsed = parse_change(text)?;
+        let parsed = parse_change(text, Groups::Refused)?;
         let change = match parsed.given {
             Given::Nothing => parsed.sign.with(parsed.key, None),
             Given::One(literal) => parsed.sign.with(parsed.key, Some(literal)),
@@ -192,6 +192,12 @@ pub enum OverrideError {
         text: String,
         /// `interval` or `glob`.
         kind: &'static str,
+    },
+    /// A parameter that is to be varied and has values already.
+    #[error("`{key}` is given twice")]
+    Twice {
+        /// The key as it was typed.
+        key: String,
     },
     /// A key that chooses a configuration group (`db/engine=x`, `db@backup=x`), which parameter files do not have.
     #[error("`{key}` is a configuration group")]

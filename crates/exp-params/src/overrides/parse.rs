@@ -20,6 +20,16 @@ pub(super) enum Sign {
 }
 
 impl Sign {
+    /// Returns how it is written.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Set => "",
+            Self::Add => "+",
+            Self::Upsert => "++",
+            Self::Remove => "~",
+        }
+    }
+
     /// Makes the override; without a value only a removal is one.
     pub(super) fn with(self, key: KeyPath, literal: Option<Literal>) -> Override {
         match (self, literal) {
@@ -49,8 +59,15 @@ pub(super) struct Parsed {
     pub(super) given: Given,
 }
 
+/// Whether a key may choose a configuration group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Groups {
+    Refused,
+    Taken,
+}
+
 /// Reads `[file:]override`.
-pub(super) fn parse_change(text: &str) -> Result<Parsed, OverrideError> {
+pub(super) fn parse_change(text: &str, groups: Groups) -> Result<Parsed, OverrideError> {
     let left = &text[..text.find('=').unwrap_or(text.len())];
     let (file, start) = match left.find(':') {
         Some(0) => return Err(syntax(text, 0, "a file name is missing in front of the colon")),
@@ -69,7 +86,7 @@ pub(super) fn parse_change(text: &str) -> Result<Parsed, OverrideError> {
     };
     let key_start = start + len;
     let key_end = text[key_start..].find('=').map_or(text.len(), |at| key_start + at);
-    let key = parse_key(text, key_start, &text[key_start..key_end])?;
+    let key = parse_key(text, key_start, &text[key_start..key_end], groups)?;
     let given = if key_end == text.len() {
         if sign != Sign::Remove {
             return Err(syntax(text, text.len(), "`=` and a value are missing"));
@@ -90,8 +107,13 @@ pub(super) fn parse_change(text: &str) -> Result<Parsed, OverrideError> {
     Ok(Parsed { file, sign, key, given })
 }
 
-fn parse_key(text: &str, start: usize, key: &str) -> Result<KeyPath, OverrideError> {
-    if key.contains(['/', '@']) {
+fn parse_key(
+    text: &str,
+    start: usize,
+    key: &str,
+    groups: Groups,
+) -> Result<KeyPath, OverrideError> {
+    if key.contains(['/', '@']) && groups == Groups::Refused {
         return Err(OverrideError::Group { key: key.to_owned() });
     }
     if key.is_empty() {
@@ -103,7 +125,7 @@ fn parse_key(text: &str, start: usize, key: &str) -> Result<KeyPath, OverrideErr
             return Err(syntax(text, start, "a part of the key is empty"));
         }
         if let Some((at, _)) =
-            part.char_indices().find(|(_, c)| !c.is_alphanumeric() && !matches!(c, '_' | '-' | '$'))
+            part.char_indices().find(|(_, c)| !c.is_alphanumeric() && !"_-$/@".contains(*c))
         {
             let message = "a key has letters, digits, `_`, `-`, `$` and dots";
             return Err(syntax(text, part_start + at, message));

@@ -3,8 +3,10 @@
 use exp_core::{KeyPath, Value};
 
 use super::function::Failure;
-use super::parse::{Given, parse_change};
+use super::parse::{Given, Groups, parse_change};
 use super::{Literal, OverrideError, ParamChange};
+
+mod sample;
 
 /// A range may stand for so many values.
 const MAX_VALUES: usize = 100_000;
@@ -157,8 +159,18 @@ impl Overrides {
     /// with the same sign, the last one counts, in the place of the first, when there is a sweep; without one, all
     /// of them are made one after the other.
     pub fn parse(texts: &[impl AsRef<str>]) -> Result<Self, OverrideError> {
+        Self::parse_with(texts, Groups::Refused)
+    }
+
+    /// Reads changes of parameters that are composed of many files: a key may be a group with a package
+    /// (`db/engine=x`, `db@backup=x`), see [`crate::compose`].
+    pub fn parse_composed(texts: &[impl AsRef<str>]) -> Result<Self, OverrideError> {
+        Self::parse_with(texts, Groups::Taken)
+    }
+
+    fn parse_with(texts: &[impl AsRef<str>], groups: Groups) -> Result<Self, OverrideError> {
         let axes: Vec<Axis> =
-            texts.iter().map(|text| axis(text.as_ref())).collect::<Result<_, _>>()?;
+            texts.iter().map(|text| axis(text.as_ref(), groups)).collect::<Result<_, _>>()?;
         let any_sweep = axes.iter().any(|axis| axis.is_sweep);
         let mut files: Vec<(Option<String>, Vec<Axis>)> = Vec::new();
         for axis in axes {
@@ -206,17 +218,23 @@ impl Overrides {
 
     /// Returns all combinations; the first key varies slowest. The seed decides the order of `shuffle(…)` only.
     pub fn expand(&self, seed: u64) -> Combinations {
-        let mut axes: Vec<Vec<ParamChange>> = Vec::with_capacity(self.axes.len());
-        let mut state = seed;
-        for axis in &self.axes {
-            let mut alternatives = axis.alternatives.clone();
-            if axis.is_shuffled {
-                shuffle(&mut alternatives, &mut state);
-            }
-            axes.push(alternatives);
-        }
+        let axes = self.ordered_axes(seed);
         let is_done = axes.iter().any(Vec::is_empty);
         Combinations { at: vec![0; axes.len()], axes, is_done }
+    }
+
+    /// Returns the values of each key in the order in which they are tried.
+    fn ordered_axes(&self, seed: u64) -> Vec<Vec<ParamChange>> {
+        let mut random = Random::new(seed);
+        (self.axes.iter())
+            .map(|axis| {
+                let mut alternatives = axis.alternatives.clone();
+                if axis.is_shuffled {
+                    random.shuffle(&mut alternatives);
+                }
+                alternatives
+            })
+            .collect()
     }
 }
 
@@ -251,8 +269,8 @@ impl Iterator for Combinations {
     }
 }
 
-fn axis(text: &str) -> Result<Axis, OverrideError> {
-    let parsed = parse_change(text)?;
+fn axis(text: &str, groups: Groups) -> Result<Axis, OverrideError> {
+    let parsed = parse_change(text, groups)?;
     let (values, is_sweep, is_shuffled) = match parsed.given {
         Given::Nothing => (vec![None], false, false),
         Given::One(literal) => (vec![Some(literal)], false, false),
@@ -272,15 +290,31 @@ fn axis(text: &str) -> Result<Axis, OverrideError> {
     Ok(Axis { alternatives, is_sweep, is_shuffled })
 }
 
-/// Fisher and Yates's shuffle over the splitmix64 generator.
-fn shuffle<T>(items: &mut [T], state: &mut u64) {
-    for at in (1..items.len()).rev() {
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = *state;
+/// The splitmix64 generator: the same numbers for the same seed, for ever.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        let bound = u64::try_from(at + 1).unwrap_or(u64::MAX);
-        items.swap(at, usize::try_from(bits % bound).unwrap_or(0));
+        bits ^ (bits >> 31)
+    }
+
+    fn wide(&mut self) -> u128 {
+        u128::from(self.draw()) << 64 | u128::from(self.draw())
+    }
+
+    /// Fisher and Yates's shuffle.
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            let bound = u64::try_from(at + 1).unwrap_or(u64::MAX);
+            items.swap(at, usize::try_from(self.draw() % bound).unwrap_or(0));
+        }
     }
 }
