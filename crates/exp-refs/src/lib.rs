@@ -46,6 +46,7 @@ mod error;
 mod find;
 mod id;
 mod layout;
+mod mirror;
 mod name;
 mod patch;
 mod record;
@@ -60,14 +61,16 @@ pub use error::{CommitError, GitError, OpenError, RevisionError, UpdateError};
 pub use find::{FindError, find};
 pub use id::{BlobId, CommitId, IdError, TreeId};
 pub use layout::RefName;
+pub use mirror::{Mirror, MirrorError};
 pub use name::{ExpName, InvalidName, TreePath};
 pub use patch::{FileStat, PatchOptions, Reverse};
 pub use record::{RecordError, RunEnd, RunRecord, is_record};
 pub use repo::{
     BranchError, CommitInfo, Content, Descend, Draft, EntryKind, Expected, Fate, FileChange,
     FileError, Git, Head, Identity, Ignores, NamedCommit, OpenOptions, Reader, Ref, RefChange,
-    StatusEntry, Tree, TreeChange, TreeEdit, TreeEntry, Untracked, WorkFiles, WorktreeError,
+    StatusEntry, Tip, Tracked, Tree, TreeChange, TreeEdit, TreeEntry, Untracked, WorkFiles,
+    WorktreeError,
 };
-pub use store::{EditError, Experiment, ExperimentStore, ReadRecordError};
+pub use store::{EditError, Experiment, ExperimentStore, ReadRecordError, read_record};
 pub use transport::{GitCli, OnDiverged, TransferReport, TransportError};
 pub use words::Names;

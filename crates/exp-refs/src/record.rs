@@ -108,7 +108,12 @@ struct Wire {
 }
 
 impl RunRecord {
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    /// Returns the bytes of `run.json`.
+    ///
+    /// # Panics
+    ///
+    /// Never: a record has text and numbers only.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let wire = Wire {
             version: VERSION,
             state: self.end,
@@ -127,7 +132,8 @@ impl RunRecord {
         bytes
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+    /// Reads the bytes of `run.json`.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let damaged = |error: serde_json::Error| RecordError::Damaged(error.into());
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
         if version != VERSION {

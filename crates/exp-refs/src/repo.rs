@@ -11,11 +11,13 @@ mod files;
 mod history;
 mod ignore;
 mod index;
+mod list;
 mod open;
 mod read;
 mod refs;
 mod revision;
 mod status;
+mod tips;
 mod write;
 
 use std::collections::BTreeSet;
@@ -26,12 +28,13 @@ use std::sync::{Arc, Mutex};
 pub use branch::BranchError;
 pub use fate::Fate;
 pub use files::{FileError, WorkFiles};
-pub use ignore::Ignores;
+pub use ignore::{Ignores, Tracked};
 pub use open::OpenOptions;
 pub use read::{CommitInfo, Descend, EntryKind, Reader, Tree, TreeEntry};
 pub use refs::{Expected, Ref, RefChange};
 pub use revision::NamedCommit;
 pub use status::{FileChange, StatusEntry, Untracked, WorktreeError};
+pub use tips::Tip;
 pub use write::{Content, Draft, Identity, TreeChange, TreeEdit};
 
 use crate::env::GitEnv;

@@ -8,7 +8,7 @@ use crate::id::CommitId;
 use crate::layout::{self, FINISHED, RefName, UNFINISHED};
 use crate::name::{ExpName, TreePath};
 use crate::record::{LOG, RECORD, RecordError, RunRecord};
-use crate::repo::{Content, Draft, Expected, Git, Ref, RefChange, TreeChange, TreeEdit};
+use crate::repo::{Content, Draft, Expected, Git, Reader, Ref, RefChange, TreeChange, TreeEdit};
 use crate::words::Names;
 
 /// The experiments of a repository.
@@ -41,6 +41,16 @@ impl Experiment {
         let (is_finished, baseline, name) = layout::parse(found.name.as_str())?;
         let (commit, ref_name) = (found.commit, found.name.clone());
         Some(Self { baseline, name, commit, ref_name, is_finished })
+    }
+
+    /// Returns the experiment of that name for that baseline, whose commit is `commit`.
+    pub fn new(baseline: CommitId, name: ExpName, commit: CommitId, is_finished: bool) -> Self {
+        let ref_name = if is_finished {
+            RefName::experiment(baseline, &name)
+        } else {
+            RefName::run(baseline, &name)
+        };
+        Self { baseline, name, commit, ref_name, is_finished }
     }
 }
 
@@ -145,6 +155,13 @@ impl ExperimentStore {
         record: &RunRecord,
         log: Option<&[u8]>,
     ) -> Result<Experiment, EditError> {
+        let draft = Self::draft_of_run(draft, record, log);
+        let ref_name = RefName::run(draft.parent, name);
+        self.publish(&draft, name, ref_name, Expected::Missing)
+    }
+
+    /// Returns the commit to be made of a run that did not finish: `draft` with its record and its log.
+    pub fn draft_of_run(draft: &Draft, record: &RunRecord, log: Option<&[u8]>) -> Draft {
         let mut draft = draft.clone();
         let mut add = |path: &str, bytes: Vec<u8>| {
             let path = TreePath::listed(path.as_bytes());
@@ -157,16 +174,25 @@ impl ExperimentStore {
         if let Some(log) = log {
             add(LOG, log.to_vec());
         }
-        let ref_name = RefName::run(draft.parent, name);
-        self.publish(&draft, name, ref_name, Expected::Missing)
+        draft
+    }
+
+    /// Makes the ref that keeps a commit which is made already, as [`ExperimentStore::save`] and, when it did not
+    /// finish, [`ExperimentStore::save_run`] do. So a caller can write down what is about to appear.
+    ///
+    /// `experiment.commit` is the commit; [`Git::write_commit`] made it with the baseline as its parent.
+    pub fn keep(&self, experiment: &Experiment, expected: Expected) -> Result<(), EditError> {
+        let name = experiment.ref_name.clone();
+        let changes = [RefChange { name, new: Some(experiment.commit), expected }];
+        self.git.update_refs(&changes).map_err(|error| edit_error(error, &changes))
     }
 
     /// Returns how a run ended that did not finish; `None` for one that did.
     pub fn record(&self, experiment: &Experiment) -> Result<Option<RunRecord>, ReadRecordError> {
-        match self.git.read(experiment.commit, RECORD)? {
-            Some(bytes) if !experiment.is_finished => Ok(Some(RunRecord::from_bytes(&bytes)?)),
-            _ => Ok(None),
+        if experiment.is_finished {
+            return Ok(None);
         }
+        read_record(&self.git.reader(), experiment.commit)
     }
 
     /// Returns what the commands of a run wrote that did not finish; `None` when nothing is kept.
@@ -260,15 +286,27 @@ impl ExperimentStore {
             return Err(EditError::Exists { name: name.clone(), commit });
         }
         let commit = self.git.write_commit(draft)?;
-        let changes = [RefChange { name: ref_name.clone(), new: Some(commit), expected }];
-        self.git.update_refs(&changes).map_err(|error| edit_error(error, &changes))?;
-        Ok(Experiment {
+        let is_finished = ref_name.as_str().starts_with(FINISHED);
+        let experiment = Experiment {
             baseline: draft.parent,
             name: name.clone(),
             commit,
-            is_finished: ref_name.as_str().starts_with(FINISHED),
             ref_name,
-        })
+            is_finished,
+        };
+        self.keep(&experiment, expected)?;
+        Ok(experiment)
+    }
+}
+
+/// Returns how the run ended that a commit is, for many of them through one reader; `None` when it has no record.
+pub fn read_record(
+    reader: &Reader,
+    commit: CommitId,
+) -> Result<Option<RunRecord>, ReadRecordError> {
+    match reader.tree_of(commit)?.read(RECORD)? {
+        Some(bytes) => Ok(Some(RunRecord::from_bytes(&bytes)?)),
+        None => Ok(None),
     }
 }
 

@@ -5,12 +5,13 @@
 //! terminal to ask on, and English messages, which is how failures are told apart. Hooks do not run, as in DVC.
 
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use exp_core::{Cancelled, Ctx};
 
+use crate::env::GitEnv;
 use crate::error::GitError;
 use crate::layout::RefName;
 use crate::repo::{Git, Ref};
@@ -109,10 +110,17 @@ pub enum TransportError {
     Git(#[from] GitError),
 }
 
-struct Ran {
-    status: ExitStatus,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Which program is run, where, and with what environment.
+pub(crate) struct Invocation<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) dir: &'a Path,
+    pub(crate) env: &'a GitEnv,
 }
 
 impl GitCli {
@@ -252,22 +260,37 @@ impl GitCli {
         args: &[&str],
         stdin: &str,
     ) -> Result<Ran, TransportError> {
+        let at = Invocation { program: &self.program, dir: self.git.root(), env: self.git.env() };
+        at.run(ctx, remote, args, stdin)
+    }
+}
+
+impl Invocation<'_> {
+    /// Runs `git` with `args` and waits for it. `remote` is for errors, and must not look like an option.
+    pub(crate) fn run(
+        &self,
+        ctx: &Ctx<'_>,
+        remote: &str,
+        args: &[&str],
+        stdin: &str,
+    ) -> Result<Ran, TransportError> {
         ctx.check()?;
         if remote.is_empty() || remote.starts_with('-') {
             return Err(TransportError::InvalidRemote { remote: remote.to_owned() });
         }
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(self.program);
         command
-            .current_dir(self.git.root())
+            .current_dir(self.dir)
             .args(args)
             .env_clear()
-            .envs(self.git.env().for_child())
+            .envs(self.env.for_child())
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C")
             .stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let failed = |source| TransportError::Program { program: self.program.clone(), source };
+        let failed =
+            |source| TransportError::Program { program: self.program.to_path_buf(), source };
         let mut child = command.spawn().map_err(failed)?;
         let (given, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         std::thread::scope(|scope| {
@@ -347,7 +370,7 @@ fn read_push(stdout: &str, report: &mut TransferReport) -> usize {
 }
 
 /// Tells failures apart by what Git says in English; what is not known stays `Failed` with its text.
-fn explain(action: &'static str, remote: &str, ran: &Ran) -> TransportError {
+pub(crate) fn explain(action: &'static str, remote: &str, ran: &Ran) -> TransportError {
     let (remote, stderr) = (remote.to_owned(), ran.stderr.trim_end().to_owned());
     let says = |texts: &[&str]| {
         let lower = stderr.to_ascii_lowercase();

@@ -54,6 +54,11 @@ impl Git {
         if self.is_durable() { sync(path).map(drop) } else { Ok(()) }
     }
 
+    /// Syncs files, those that are there.
+    pub(super) fn sync_files(&self, paths: &[PathBuf]) -> Result<(), GitError> {
+        if self.is_durable() { sync_all(paths) } else { Ok(()) }
+    }
+
     /// Syncs the directories that lead from `refs` to each of these refs' files.
     pub(super) fn sync_ref_dirs(&self, paths: &[PathBuf]) -> Result<(), GitError> {
         if !self.is_durable() {
@@ -73,13 +78,15 @@ impl Git {
     }
 }
 
-/// How many files are synced at a time.
+/// How many files are synced at a time; of many files more, up to the other number.
 const AT_A_TIME: usize = 8;
+const MOST_AT_A_TIME: usize = 64;
 
 /// Syncs files or directories, several at a time: a file system that keeps a journal then writes it once for all of them
 /// instead of once for each.
 fn sync_all(paths: &[PathBuf]) -> Result<(), GitError> {
-    let n_threads = paths.len().clamp(1, AT_A_TIME);
+    let n_threads = (paths.len() / AT_A_TIME).clamp(AT_A_TIME, MOST_AT_A_TIME);
+    let n_threads = n_threads.min(paths.len()).max(1);
     let share = paths.len().div_ceil(n_threads).max(1);
     thread::scope(|scope| {
         let work = |paths: &[PathBuf]| paths.iter().try_for_each(|path| sync(path).map(drop));

@@ -38,6 +38,25 @@ impl fmt::Debug for Ignores {
     }
 }
 
+/// What is in the index as it was at one moment.
+pub struct Tracked {
+    index: gix::worktree::Index,
+}
+
+impl Tracked {
+    /// Returns whether `path` is a file in the index, or a directory with such files.
+    pub fn contains(&self, path: &TreePath) -> bool {
+        let path: &BStr = path.as_bytes().as_bstr();
+        self.index.entry_by_path(path).is_some() || self.index.path_is_directory(path)
+    }
+}
+
+impl fmt::Debug for Tracked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracked").field("n_entries", &self.index.entries().len()).finish()
+    }
+}
+
 impl Git {
     /// Returns the ignore rules, for many questions.
     pub fn ignores(&self) -> Result<Ignores, GitError> {
@@ -55,10 +74,14 @@ impl Git {
         self.ignores()?.is_ignored(path, is_dir)
     }
 
-    /// Returns whether `path` is a file in the index, or a directory with such files.
-    pub fn is_tracked(&self, path: &TreePath) -> Result<bool, GitError> {
+    /// Returns what the index has, for many questions.
+    pub fn tracked(&self) -> Result<Tracked, GitError> {
         let index = self.local().index_or_empty().map_err(failed("read the index"))?;
-        let path: &BStr = path.as_bytes().as_bstr();
-        Ok(index.entry_by_path(path).is_some() || index.path_is_directory(path))
+        Ok(Tracked { index })
+    }
+
+    /// Returns whether the index of now has `path`, as a file or a directory. For many paths, take [`Git::tracked`].
+    pub fn is_tracked(&self, path: &TreePath) -> Result<bool, GitError> {
+        Ok(self.tracked()?.contains(path))
     }
 }

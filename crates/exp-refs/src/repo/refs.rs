@@ -1,5 +1,6 @@
 //! Listing refs, and changing them by compare-and-swap.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use exp_core::Timestamp;
@@ -47,25 +48,6 @@ pub struct RefChange {
 }
 
 impl Git {
-    /// Returns the refs whose names begin with `prefix`, by name. Symbolic refs are left out.
-    ///
-    /// `prefix` ends in `/` or is a whole part: it is looked up as a directory. Nothing there gives nothing.
-    pub fn list_refs(&self, prefix: &str) -> Result<Vec<Ref>, GitError> {
-        let repo = self.local();
-        let action = format!("list `{prefix}`");
-        let platform = repo.references().map_err(failed(&action))?;
-        let mut list = Vec::new();
-        for reference in platform.prefixed(prefix).map_err(failed(&action))? {
-            // A broken ref, or one that is removed just now, does not hide the others.
-            let Ok(reference) = reference else { continue };
-            let Some(id) = reference.try_id() else { continue };
-            let Ok(name) = std::str::from_utf8(reference.name().as_bstr()) else { continue };
-            list.push(Ref { name: RefName::listed(name.to_owned()), commit: CommitId(raw(&id)) });
-        }
-        list.sort();
-        Ok(list)
-    }
-
     /// Returns what a ref points to, through symbolic refs; `None` when it does not exist.
     pub fn read_ref(&self, name: &RefName) -> Result<Option<CommitId>, GitError> {
         let action = format!("read ref `{name}`");
@@ -120,11 +102,8 @@ impl Git {
         // one appeared since the look above is in the edits that the commit hands out, and seen below. By then
         // the other refs are changed, but only two writers with the same commit for the same ref get there.
         let paths: Vec<_> = changes.iter().map(|change| self.ref_path(&change.name)).collect();
-        for path in &paths {
-            let mut lock = path.clone().into_os_string();
-            lock.push(".lock");
-            self.sync_file(lock.as_ref())?;
-        }
+        let locks: Vec<_> = paths.iter().map(|path| lock_of(path)).collect();
+        self.sync_files(&locks)?;
         let done = prepared.commit(committer).map_err(failed("update refs"))?;
         self.sync_ref_dirs(&paths)?;
         if changes.iter().any(|change| change.new.is_none()) {
@@ -145,6 +124,18 @@ impl Git {
         Ok(())
     }
 
+    /// Removes the lock of a ref that a process left which is gone. Who calls this knows that no living process writes
+    /// that ref; no lock is no error.
+    pub fn break_lock(&self, name: &RefName) -> Result<(), GitError> {
+        let lock = lock_of(&self.ref_path(name));
+        match std::fs::remove_file(&lock) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(GitError::io("remove", &lock, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Finds out why a transaction was refused, by looking at the refs again.
     fn explain(&self, changes: &[RefChange], error: gix::Error) -> UpdateError {
         for change in changes {
@@ -159,15 +150,20 @@ impl Git {
             }
         }
         for change in changes {
-            let mut lock = self.ref_path(&change.name).into_os_string();
-            lock.push(".lock");
-            let lock = std::path::PathBuf::from(lock);
+            let lock = lock_of(&self.ref_path(&change.name));
             if lock.exists() {
                 return UpdateError::Locked { name: change.name.clone(), lock };
             }
         }
         failed("lock refs")(error).into()
     }
+}
+
+/// Returns the lock file of a ref's file.
+fn lock_of(path: &Path) -> PathBuf {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    lock.into()
 }
 
 fn edit(change: &RefChange, message: &str) -> Result<RefEdit, GitError> {
