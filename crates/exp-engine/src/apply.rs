@@ -11,6 +11,7 @@ use exp_core::{Artifact, Ctx, RelPath};
 use exp_refs::{CommitId, Descend, EntryKind, Reader, TreeId, TreePath, Untracked, WorkFiles};
 
 use crate::change::{Changes, Keep};
+use crate::data::of_output;
 use crate::error::Error;
 use crate::files::FileError;
 use crate::hold::Hold;
@@ -229,9 +230,11 @@ impl Project {
         let now = outputs(&View::load(&self.workspace(), self.root(), Broken::Note)?);
         for (path, artifact) in &wanted {
             let Some(artifact) = artifact else { continue };
+            self.require_inside(path)?;
             let filter = IgnoreBelow::new(self, path);
             let dest = path.under(self.root());
-            let checkout = self.cache().plan_checkout(ctx, Some(artifact), &dest, &filter)?;
+            let checkout = self.cache().plan_checkout(ctx, Some(artifact), &dest, &filter);
+            let checkout = checkout.map_err(|error| of_output(path, error))?;
             if !checkout.missing().is_empty() {
                 plan.missing.push(path.clone());
             } else if !checkout.is_empty() {
@@ -381,7 +384,7 @@ fn remove_empty_dir(path: &std::path::Path) {
 /// Returns the outputs that the store keeps, with what was recorded of them.
 fn outputs(view: &View) -> BTreeMap<RelPath, Option<Artifact>> {
     let mut outputs = BTreeMap::new();
-    for stage in &view.stages {
+    for stage in view.stages.iter() {
         let recorded = view.recorded(&stage.id);
         for out in stage.outs.iter().filter(|out| out.cache) {
             if let Some(path) = out.location.workspace() {

@@ -19,6 +19,8 @@ use crate::operation::{FileChange, FileState, Operation, OperationKind, RefMove}
 use crate::oplog;
 use crate::process::Owner;
 use crate::project::Project;
+use crate::queue::JobEnd;
+use crate::ranks::Ranks;
 
 /// A larger file without a better place goes to the store instead of into a Git blob.
 const LARGE: u64 = 1 << 20;
@@ -33,6 +35,7 @@ pub(crate) struct Changes {
     touched: HashSet<RelPath>,
     /// Whether files are noted.
     is_noted: bool,
+    ranks: Ranks,
 }
 
 /// An operation under way, as it lies on disk.
@@ -65,8 +68,23 @@ pub(crate) struct RunJournal {
     pub unfinished: Vec<String>,
     /// The stages whose outputs were cleared away because their commands were about to run, by address.
     pub begun: Vec<String>,
-    /// The file with the output of the commands.
-    pub log: PathBuf,
+    /// The directory with the output of the commands.
+    pub logs: PathBuf,
+    /// The job of the queue that it is, when it is one.
+    #[serde(default)]
+    pub job: Option<JobRef>,
+    /// How the job ends if the ref that is announced has moved.
+    #[serde(default)]
+    pub ending: Option<JobEnd>,
+}
+
+/// An attempt at a job of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JobRef {
+    /// The job.
+    pub number: u64,
+    /// Which attempt, from 1.
+    pub attempt: u32,
 }
 
 /// Where the content of a path is kept while it may have to come back.
@@ -93,6 +111,7 @@ impl Changes {
             path,
             touched: HashSet::new(),
             is_noted: true,
+            ranks: Ranks::default(),
         }
     }
 
@@ -106,6 +125,16 @@ impl Changes {
         subject: &str,
     ) -> Self {
         Self { is_noted: false, root: root.to_path_buf(), ..Self::begin(project, kind, subject) }
+    }
+
+    /// Says in which order the entries of files stand that stages append to.
+    pub(crate) fn rank(&mut self, ranks: Ranks) {
+        self.ranks = ranks;
+    }
+
+    /// Returns the order in which the entries of files stand that stages append to.
+    pub(crate) fn ranks(&mut self) -> &mut Ranks {
+        &mut self.ranks
     }
 
     /// Says that the operation takes another one back.
@@ -142,6 +171,12 @@ impl Changes {
         Ok(files::write(&path.under(&self.root), bytes)?)
     }
 
+    /// Notes a path and removes the file there.
+    pub(crate) fn remove(&mut self, ctx: &Ctx<'_>, path: &RelPath) -> Result<(), Error> {
+        self.touch(ctx, [(path, Keep::Text)])?;
+        Ok(files::remove(&path.under(&self.root))?)
+    }
+
     /// Notes that a ref moved.
     pub(crate) fn moved_ref(
         &mut self,
@@ -154,6 +189,12 @@ impl Changes {
             before: before.map(|id| id.to_string()),
             after: after.map(|id| id.to_string()),
         });
+    }
+
+    /// Notes that a ref is about to move, in place of what was noted last of the refs of a run.
+    pub(crate) fn moving_ref(&mut self, name: &RefName, before: Option<CommitId>, after: CommitId) {
+        self.journal.operation.refs.clear();
+        self.moved_ref(name, before, Some(after));
     }
 
     /// Writes the journal, refs that are about to move included. Recovery keeps of them those that did move.
@@ -175,7 +216,12 @@ impl Changes {
         self.save()
     }
 
-    /// Returns the file of the journal, for who notes the process group in it.
+    /// Returns the name of the operation, which no other one on this machine has.
+    pub(crate) fn id(&self) -> String {
+        id_of(&self.path)
+    }
+
+    /// Returns the file of the journal, for who notes process groups beside it.
     pub(crate) fn journal_path(&self) -> &Path {
         &self.path
     }
@@ -202,6 +248,11 @@ impl Changes {
     fn save(&self) -> Result<(), Error> {
         save_journal(&self.path, &self.journal)
     }
+}
+
+/// Returns the name of the operation whose journal this is.
+pub(crate) fn id_of(journal: &Path) -> String {
+    journal.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Completes an operation with what its paths hold now and appends it to the log.
@@ -259,6 +310,7 @@ pub(crate) fn capture(
         return Ok(Some(FileState::Blob { id, exec: metadata.permissions().mode() & 0o100 != 0 }));
     }
     let Some(artifact) = project.cache().digest(ctx, &full, &NoFilter)? else { return Ok(None) };
+    project.cache().pin(&[artifact])?;
     if !project.cache().has_all(&artifact)? {
         project.cache().add(ctx, &full, &NoFilter, Relink::No)?;
     }

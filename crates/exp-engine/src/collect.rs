@@ -1,16 +1,16 @@
 //! Collecting what is shown of revisions.
 //!
-//! Everything is read from Git and the store, without an index of any kind, so what makes it fast is not doing things
-//! twice: pipeline files are parsed once for each content they have, parameter and metric files too, a directory is
-//! searched for pipeline files once for each content, and lock files are read only when something in them is asked for.
-//! Revisions are spread over threads, each with a memory of its own.
+//! What makes it fast is not doing things twice: pipeline files are parsed once for each content they have, parameter
+//! and metric files too, a directory is searched for pipeline files once for each content, and lock files are read only
+//! when something in them is asked for. Revisions are spread over threads, each with a memory of its own. Of many
+//! revisions most were read by an earlier command; what it found is in the [`index`].
 
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
 use exp_core::{Artifact, Ctx, ObjectId, RelPath};
-use exp_refs::{CommitId, Reader};
+use exp_refs::{CommitId, Reader, RunRecord};
 
 use crate::error::Error;
 use crate::project::Project;
@@ -20,6 +20,7 @@ use crate::revision::{
 use crate::view::{Broken, View};
 
 mod files;
+mod index;
 mod problem;
 mod shape;
 
@@ -27,11 +28,16 @@ pub(crate) use problem::problem;
 pub use shape::Params;
 
 use files::{CommitFiles, Files, Memo, StoreMemo, WorkspaceFiles};
-use problem::{missing, not_recorded};
+use index::Index;
+use problem::{missing, no_record, not_recorded};
 use shape::{Edge, Shape, Spec, Usage, Usages};
 
 /// A thread is worth its start for so many revisions.
 const PER_THREAD: usize = 32;
+/// And for so many that are in the index.
+const PER_THREAD_KNOWN: usize = 1_000;
+/// Fewer revisions than this are read faster than the index.
+const WORTH_THE_INDEX: usize = 32;
 /// More threads than this wait for each other's memory more than they help.
 const MAX_THREADS: usize = 8;
 
@@ -69,6 +75,22 @@ pub fn collect_workspace(project: &Project, options: CollectOptions<'_>) -> RowD
     assemble(&shape, &mut files, &mut StoreMemo::new(project.cache()), options).map(Arc::new)
 }
 
+/// A commit whose row is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) commit: CommitId,
+    /// Whether it is a run that did not finish, which has a record.
+    pub(crate) is_run: bool,
+}
+
+/// What was collected of a commit.
+#[derive(Debug, Clone)]
+pub(crate) struct Collected {
+    pub(crate) data: RowData,
+    /// How the run ended that the commit is; `None` for every other commit.
+    pub(crate) record: Option<Result<Box<RunRecord>, Arc<Problem>>>,
+}
+
 /// Collects what is shown of commits, in their order.
 ///
 /// What cannot be read costs its cell or its row.
@@ -82,33 +104,110 @@ pub fn collect_commits(
     commits: &[CommitId],
     options: CollectOptions<'_>,
 ) -> Result<Vec<RowData>, Error> {
-    let available = thread::available_parallelism().map_or(1, NonZero::get);
-    let n_threads = available.min(MAX_THREADS).min(commits.len() / PER_THREAD + 1);
-    let per_thread = commits.len().div_ceil(n_threads).max(1);
-    let work = |commits: &[CommitId]| -> Result<Vec<RowData>, Error> {
+    let wanted: Vec<Wanted> =
+        commits.iter().map(|commit| Wanted { commit: *commit, is_run: false }).collect();
+    let rows = collect_rows(ctx, project, &wanted, options)?;
+    Ok(rows.into_iter().map(|row| row.data).collect())
+}
+
+/// Collects rows of commits, in their order: from the index, and from Git what is not there.
+pub(crate) fn collect_rows(
+    ctx: &Ctx<'_>,
+    project: &Project,
+    wanted: &[Wanted],
+    options: CollectOptions<'_>,
+) -> Result<Vec<Collected>, Error> {
+    let index = (wanted.len() >= WORTH_THE_INDEX).then(|| Index::open(project, options)).flatten();
+    let Some(index) = index else {
+        let read = read_rows(ctx, project, wanted, options)?;
+        return Ok(read.into_iter().map(|read| read.row).collect());
+    };
+    let known = |one: &Wanted| {
+        // The same commit may have been asked for as something that has no record.
+        index.get(one.commit).filter(|row| row.record.is_some() == one.is_run)
+    };
+    let found = in_threads(wanted, PER_THREAD_KNOWN, |part| {
+        Ok(part.iter().map(known).collect::<Vec<Option<Collected>>>())
+    })?;
+    let open: Vec<Wanted> = (wanted.iter().zip(&found))
+        .filter_map(|(one, found)| found.is_none().then_some(*one))
+        .collect();
+    let read = read_rows(ctx, project, &open, options)?;
+    let lasting: Vec<(CommitId, &Collected)> = (open.iter().zip(&read))
+        .filter_map(|(one, read)| read.is_lasting.then_some((one.commit, &read.row)))
+        .collect();
+    if !lasting.is_empty() {
+        index.add(project, &lasting);
+    }
+    let mut read = read.into_iter();
+    Ok((found.into_iter())
+        .filter_map(|found| found.or_else(|| read.next().map(|read| read.row)))
+        .collect())
+}
+
+/// A row as it was read from Git and the store.
+struct ReadRow {
+    row: Collected,
+    /// Whether it will be the same whenever it is read.
+    is_lasting: bool,
+}
+
+fn read_rows(
+    ctx: &Ctx<'_>,
+    project: &Project,
+    wanted: &[Wanted],
+    options: CollectOptions<'_>,
+) -> Result<Vec<ReadRow>, Error> {
+    let work = |wanted: &[Wanted]| -> Result<Vec<ReadRow>, Error> {
         let reader = project.git().reader();
         let mut memo = Memo::default();
         let mut store = StoreMemo::new(project.cache());
-        let mut rows = Vec::with_capacity(commits.len());
-        for commit in commits {
+        let mut rows = Vec::with_capacity(wanted.len());
+        for one in wanted {
             ctx.check()?;
-            rows.push(collect_commit(project, &reader, (&mut memo, &mut store), *commit, options));
+            store.lacked = false;
+            let memos = (&mut memo, &mut store);
+            let data = collect_commit(project, &reader, memos, one.commit, options);
+            let record = one.is_run.then(|| record(&reader, one.commit));
+            let row = Collected { data, record };
+            rows.push(ReadRow { row, is_lasting: !store.lacked });
         }
         Ok(rows)
     };
-    let mut parts = commits.chunks(per_thread);
+    in_threads(wanted, PER_THREAD, work)
+}
+
+/// Does the same with parts of a list, each in a thread of its own, and puts together what comes out.
+fn in_threads<T: Sync, R: Send>(
+    list: &[T],
+    per_thread: usize,
+    work: impl Fn(&[T]) -> Result<Vec<R>, Error> + Sync,
+) -> Result<Vec<R>, Error> {
+    let available = thread::available_parallelism().map_or(1, NonZero::get);
+    let n_threads = available.min(MAX_THREADS).min(list.len() / per_thread + 1);
+    let mut parts = list.chunks(list.len().div_ceil(n_threads).max(1));
     let first = parts.next().unwrap_or_default();
+    let work = &work;
     thread::scope(|scope| {
         let others: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
-        let mut rows = work(first)?;
+        let mut made = work(first)?;
         for other in others {
             match other.join() {
-                Ok(more) => rows.extend(more?),
+                Ok(more) => made.extend(more?),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        Ok(rows)
+        Ok(made)
     })
+}
+
+/// Returns how a run ended that did not finish.
+fn record(reader: &Reader, commit: CommitId) -> Result<Box<RunRecord>, Arc<Problem>> {
+    match exp_refs::read_record(reader, commit) {
+        Ok(Some(record)) => Ok(Box::new(record)),
+        Ok(None) => Err(no_record()),
+        Err(error) => Err(problem(&error.into())),
+    }
 }
 
 fn collect_commit(

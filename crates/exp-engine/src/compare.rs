@@ -12,9 +12,12 @@ use regex::Regex;
 use crate::revision::{FileData, Files, Problem, RevisionData, RowData, ShowTable};
 
 mod best;
+mod condition;
+mod group;
 mod order;
 
 pub use best::{MetricDirection, best, direction};
+pub use condition::ConditionError;
 pub use order::{Blank, Order, Sort};
 
 /// What a column holds.
@@ -51,7 +54,18 @@ pub enum Cell<'t> {
     /// A value; never null, and never a map.
     Value(&'t Value),
     /// A dependency's content.
-    Artifact(Artifact),
+    Artifact(&'t Artifact),
+    /// Numbers of several experiments that were grouped.
+    Spread {
+        /// Their mean; NaN when one of them is.
+        mean: f64,
+        /// The standard deviation of the sample; `None` of one number.
+        deviation: Option<f64>,
+        /// How many there are, at least one. Experiments without a value do not count.
+        n: usize,
+    },
+    /// So many different values of experiments that were grouped, nothing being one of them.
+    Various(usize),
 }
 
 impl Cell<'_> {
@@ -64,6 +78,7 @@ impl Cell<'_> {
             }
             (Self::Value(a), Self::Value(b)) => a == b,
             (Self::Artifact(a), Self::Artifact(b)) => a.id == b.id,
+            (Self::Spread { mean: a, .. }, Self::Spread { mean: b, .. }) => a.total_cmp(b).is_eq(),
             _ => false,
         }
     }
@@ -89,6 +104,8 @@ pub struct ComparedRow<'t> {
     pub cells: Vec<Cell<'t>>,
     /// Why the whole row is empty.
     pub problem: Option<&'t Problem>,
+    /// The experiments of a group, in their order, the first being that of `place`; empty for a row of its own.
+    pub members: Vec<RowPlace>,
 }
 
 /// A table of revisions as columns and cells.
@@ -112,12 +129,18 @@ pub enum CompareError {
         pattern: String,
     },
     /// No column has the name.
-    #[error("unknown sort column `{name}`")]
+    #[error("there is no metric or parameter `{name}`")]
     UnknownColumn {
         /// What was asked for.
         name: String,
         /// Names that look like it, the most similar first, at most three.
         near: Vec<String>,
+    },
+    /// What experiments are grouped by is no parameter.
+    #[error("`{name}` is no parameter")]
+    NoParam {
+        /// What was asked for.
+        name: String,
     },
     /// Several columns have the name behind that of their file.
     #[error("`{name}` is ambiguous, it may be {}", candidates.join(" or "))]
@@ -144,14 +167,14 @@ impl<'t> Comparison<'t> {
         let rows = rows
             .into_iter()
             .map(|(place, data)| match data {
-                Ok(data) => {
-                    ComparedRow { place, cells: places.cells(data, n_columns), problem: None }
-                }
-                Err(problem) => ComparedRow {
-                    place,
-                    cells: vec![Cell::Missing; n_columns],
-                    problem: Some(problem),
-                },
+                Ok(data) => (place, places.cells(data, n_columns), None),
+                Err(problem) => (place, vec![Cell::Missing; n_columns], Some(problem)),
+            })
+            .map(|(place, cells, problem)| ComparedRow {
+                place,
+                cells,
+                problem,
+                members: Vec::new(),
             })
             .collect();
         Self { columns, rows }
@@ -261,19 +284,22 @@ impl Keys {
             let Some(value) = data.value().filter(|value| value.as_table().is_some()) else {
                 continue;
             };
-            let known = self.known.entry(Arc::clone(file)).or_insert_with(|| {
+            if !self.known.contains_key(file) {
+                let known = KnownFile { at: self.files.len(), ..KnownFile::default() };
                 self.files.push((Arc::clone(file), Vec::new()));
-                KnownFile { at: self.files.len() - 1, ..KnownFile::default() }
-            });
+                self.known.insert(Arc::clone(file), known);
+            }
+            let Some(known) = self.known.get_mut(file) else { continue };
             if !known.seen.insert(std::ptr::from_ref(value)) {
                 continue;
             }
-            for (key, _) in exp_params::flatten(value) {
-                if !known.keys.contains(&key) {
-                    known.keys.insert(key.clone());
-                    self.files[known.at].1.push(key);
+            let keys = &mut self.files[known.at].1;
+            exp_params::each_leaf(value, &mut |key, _| {
+                if !known.keys.contains(key) {
+                    known.keys.insert(key.to_owned());
+                    keys.push(key.to_owned());
                 }
-            }
+            });
         }
     }
 }
@@ -348,18 +374,18 @@ impl Places {
                         }
                     }
                     FileData::Value(value) if value.as_table().is_some() => {
-                        for (key, value) in exp_params::flatten(value) {
-                            if let (Some(at), false) = (by_key.get(&key), *value == Value::Null) {
+                        exp_params::each_leaf(value, &mut |key, value| {
+                            if let (Some(at), false) = (by_key.get(key), *value == Value::Null) {
                                 cells[*at] = Cell::Value(value);
                             }
-                        }
+                        });
                     }
                     FileData::Value(_) => {}
                 }
             }
         }
         for (path, dep) in &data.deps {
-            if let (Some(at), Some(artifact)) = (self.deps.get(path), dep.artifact) {
+            if let (Some(at), Some(artifact)) = (self.deps.get(path), &dep.artifact) {
                 cells[*at] = Cell::Artifact(artifact);
             }
         }

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
+use exp_core::ArgumentStyle;
+
 pub use edit::RemoteAdd;
 pub use error::{ConfigError, ConfigSyntax, SyntaxProblem};
 pub use key::{ConfigKey, ConfigLevel, ConfigSection, ConfigValue, Secret};
@@ -149,6 +151,13 @@ impl ConfigEntry {
     }
 }
 
+impl ConfigKey {
+    /// Returns whether the option's value is a secret, which belongs into no file that is committed.
+    pub fn is_secret(&self) -> bool {
+        schema::is_secret(self)
+    }
+}
+
 /// How files are linked from the cache, in the order in which the ways are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkType {
@@ -203,6 +212,12 @@ impl RemoteConfig {
     /// Returns a truth value; unset is false.
     pub fn flag(&self, name: &str) -> bool {
         self.option(name).is_some_and(is_true)
+    }
+
+    /// Returns all options, secrets too, for whoever reaches the storage.
+    pub(crate) fn exposed(&self) -> BTreeMap<String, String> {
+        let text = |value: &ConfigValue| value.as_text().map(str::to_owned);
+        self.options.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
     }
 
     /// Returns a password, token or key.
@@ -348,6 +363,14 @@ impl Config {
             config_module,
             config_name: text("config_name").unwrap_or_else(|| "config".to_owned()),
             plugins_path: text("plugins_path"),
+        }
+    }
+
+    /// Returns how a map becomes arguments of a command: `parsing.bool` and `parsing.list`.
+    pub fn argument_style(&self) -> ArgumentStyle {
+        ArgumentStyle {
+            negated: self.text("parsing", "bool") == Some("boolean_optional"),
+            repeated: self.text("parsing", "list") == Some("append"),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The graph of a pipeline as data: between stages, or between the files that they write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use exp_core::{Location, Pipeline, RelPath, StageId};
+use exp_core::{Ctx, Location, Pipeline, RelPath, StageId};
 
 use crate::error::Error;
+use crate::forecast::{Forecast, ForecastRequest};
 use crate::project::Project;
 use crate::view::{Broken, View};
 
@@ -59,19 +60,22 @@ impl Project {
     /// When the pipeline is broken or the target does not exist.
     pub fn dag(&self, request: &DagRequest) -> Result<Dag, Error> {
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
-        let pipeline = view.pipeline()?;
-        let whole = match request.nodes {
-            DagNodes::Outs => of_outs(&pipeline, &request.cwd),
-            DagNodes::Stages | DagNodes::Groups => of_stages(&pipeline, &request.cwd),
-        };
-        let dag = match &request.target {
-            None => whole,
-            Some(target) => {
-                let named = named(&whole, &view, &pipeline, request, target)?;
-                whole.around(&named, request.full)
-            }
-        };
-        Ok(if request.nodes == DagNodes::Groups { dag.grouped() } else { dag })
+        Dag::of(&view, request)
+    }
+
+    /// Returns the graph of the pipeline in the workspace, and what a run of everything would do.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Project::dag`] and [`Project::forecast`].
+    pub fn dag_with_forecast(
+        &self,
+        ctx: &Ctx<'_>,
+        request: &DagRequest,
+    ) -> Result<(Dag, Forecast), Error> {
+        let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
+        let dag = Dag::of(&view, request)?;
+        Ok((dag, self.forecast_of(ctx, &view, &ForecastRequest::default(), HashMap::new())?))
     }
 }
 
@@ -104,6 +108,7 @@ fn named(
             None => return Err(error.into()),
         },
     };
+    let ids: HashSet<StageId> = ids.into_iter().collect();
     let stands_for = |node: &DagNode| node.stages.iter().any(|stage| ids.contains(stage));
     Ok((0..dag.nodes.len()).filter(|at| stands_for(&dag.nodes[*at])).collect())
 }
@@ -163,6 +168,22 @@ fn overlap(a: &Location, b: &Location) -> bool {
 }
 
 impl Dag {
+    fn of(view: &View, request: &DagRequest) -> Result<Self, Error> {
+        let pipeline = view.pipeline()?;
+        let whole = match request.nodes {
+            DagNodes::Outs => of_outs(pipeline, &request.cwd),
+            DagNodes::Stages | DagNodes::Groups => of_stages(pipeline, &request.cwd),
+        };
+        let dag = match &request.target {
+            None => whole,
+            Some(target) => {
+                let named = named(&whole, view, pipeline, request, target)?;
+                whole.around(&named, request.full)
+            }
+        };
+        Ok(if request.nodes == DagNodes::Groups { dag.grouped() } else { dag })
+    }
+
     /// Returns the nodes before each node, by position.
     pub fn before(&self) -> Vec<Vec<usize>> {
         let mut before = vec![Vec::new(); self.nodes.len()];
@@ -211,8 +232,9 @@ impl Dag {
         Self { nodes }
     }
 
-    /// Makes one node of stages that a template made; they come last, as in DVC.
-    fn grouped(self) -> Self {
+    /// Makes one node of stages that a template made; they come last, as in DVC. Nodes of outputs stay.
+    #[must_use]
+    pub fn grouped(self) -> Self {
         let group = |node: &DagNode| match &node.stages[..] {
             [StageId { name: Some(name), .. }] if name.contains('@') => {
                 node.label.rsplit_once('@').map(|(group, _)| group.to_owned())
@@ -226,20 +248,23 @@ impl Dag {
             places[at] = dag.nodes.len();
             dag.nodes.push(DagNode { after: Vec::new(), ..node.clone() });
         }
+        let mut known: HashMap<&str, usize> = HashMap::new();
         for (at, node) in self.nodes.iter().enumerate() {
             let Some(label) = &groups[at] else { continue };
-            if let Some(place) = dag.nodes.iter().position(|known| known.label == *label) {
+            if let Some(&place) = known.get(label.as_str()) {
                 places[at] = place;
                 dag.nodes[place].stages.extend(node.stages.iter().cloned());
             } else {
                 places[at] = dag.nodes.len();
+                known.insert(label, dag.nodes.len());
                 dag.nodes.push(DagNode { label: label.clone(), after: Vec::new(), ..node.clone() });
             }
         }
+        let mut seen: HashSet<(usize, usize)> = HashSet::new();
         for (at, node) in self.nodes.iter().enumerate() {
             for after in &node.after {
                 let (from, to) = (places[at], places[*after]);
-                if from != to && !dag.nodes[from].after.contains(&to) {
+                if from != to && seen.insert((from, to)) {
                     dag.nodes[from].after.push(to);
                 }
             }

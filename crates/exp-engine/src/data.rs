@@ -5,15 +5,30 @@
 mod add;
 mod checkout;
 mod commit;
+mod diff;
+mod glob;
+pub(crate) mod links;
+mod relocate;
+mod remove;
+mod state;
 mod status;
+mod transfer;
 
-pub use add::{AddReport, AddRequest, Added};
+pub use add::{AddCopyRequest, AddReport, AddRequest, AddToRemoteRequest, Added};
 pub use checkout::{CheckoutReport, DataCheckoutPlan, OutChange, OutEffect, UnsavedData};
 pub use commit::{CommitDataPlan, CommitDataReport, CommitStep};
+pub use diff::{DataDiff, DataDiffEntry, DataDiffRequest};
+pub use glob::matching_paths;
+pub use relocate::MoveReport;
+pub use remove::{UntrackReport, UntrackRequest, UntrackedOuts};
 pub use status::{DataChanges, DataStatus, DataStatusRequest, Granularity};
+pub use transfer::{
+    CloudState, CloudStatus, DataPiece, DataRevisions, DataTransferReport, DataTransferRequest,
+};
 
 use std::path::{Component, Path, PathBuf};
 
+use exp_cache::CacheError;
 use exp_core::{
     PathError, Pipeline, Reach, RelPath, SelectError, Selection, StageId, Target, select,
 };
@@ -68,6 +83,80 @@ pub enum DataError {
         /// What was found out when it was taken for a stage.
         source: Box<SelectError>,
     },
+    /// No output, no `.dvc` file and no stage matches any of the patterns.
+    #[error("nothing that is tracked matches {}", quoted(patterns))]
+    NoMatch {
+        /// As they were given.
+        patterns: Vec<String>,
+    },
+    /// Something in an output is named that is not recorded there.
+    #[error("`{path}` is not part of what is recorded of `{out}`")]
+    NotPart {
+        /// The path.
+        path: RelPath,
+        /// The output.
+        out: RelPath,
+    },
+    /// Data is named where the file that tracks it is meant.
+    #[error("`{text}` is not a .dvc file; `{file}` tracks it")]
+    NotDvcFile {
+        /// As it was given.
+        text: String,
+        /// The file.
+        file: RelPath,
+    },
+    /// No `.dvc` file and no stage has that path for an output.
+    #[error("`{path}` is not tracked")]
+    NotTracked {
+        /// The path.
+        path: RelPath,
+    },
+    /// Data is asked about that no output is, has or lies below.
+    #[error("nothing that is tracked is at `{path}`")]
+    NothingTracked {
+        /// The path.
+        path: RelPath,
+    },
+    /// Content would be lost that is stored nowhere.
+    #[error("{} would be lost", if paths.len() == 1 { "1 file".to_owned() } else { format!("{} files", paths.len()) })]
+    Unsaved {
+        /// The files, ordered.
+        paths: Vec<RelPath>,
+    },
+    /// Something is to be copied into itself.
+    #[error("`{}` cannot be copied into itself", path.display())]
+    IntoItself {
+        /// What is to be copied, absolute.
+        path: PathBuf,
+    },
+    /// A recorded path that a symbolic link leads out of the project.
+    #[error("`{path}` leads out of the project: a directory above it is a symbolic link to `{}`", target.display())]
+    LeadsOutside {
+        /// The path.
+        path: RelPath,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A recorded path in `.git` or `.dvc`, by its name or by a symbolic link above it.
+    #[error("`{path}` lies in the directory of a repository, where no data is kept")]
+    InRepository {
+        /// The path.
+        path: RelPath,
+    },
+    /// What the store has of an output is not to be brought into a workspace.
+    #[error("`{path}` cannot be brought here")]
+    Unusable {
+        /// The output.
+        path: RelPath,
+        /// What is wrong with it.
+        source: CacheError,
+    },
+    /// Data that a command makes cannot be moved: the command would make it where it was.
+    #[error("stage `{stage}` is not a data source")]
+    NotDataSource {
+        /// The stage.
+        stage: StageId,
+    },
     /// Stages have changed, and nobody said that they are to be recorded without being run.
     #[error("changed without being run: {}", listed(stages))]
     NotAccepted {
@@ -80,8 +169,17 @@ impl DataError {
     /// Returns what kind of failure this is.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Absent { .. } | Self::UnknownTarget { .. } => ErrorKind::NotFound,
-            Self::NotAccepted { .. } => ErrorKind::Conflict,
+            Self::Absent { .. }
+            | Self::UnknownTarget { .. }
+            | Self::NoMatch { .. }
+            | Self::NotPart { .. }
+            | Self::NotDvcFile { .. }
+            | Self::NothingTracked { .. }
+            | Self::NotTracked { .. } => ErrorKind::NotFound,
+            Self::NotAccepted { .. } | Self::Unsaved { .. } => ErrorKind::Conflict,
+            Self::Unusable { .. } | Self::InRepository { .. } | Self::LeadsOutside { .. } => {
+                ErrorKind::Corrupt
+            }
             _ => ErrorKind::Usage,
         }
     }
@@ -137,29 +235,86 @@ impl Project {
     }
 }
 
+impl Project {
+    /// Refuses a recorded path that leads into the directory of a repository, or that symbolic links above it lead there
+    /// or out of the project: nothing is written or removed there.
+    pub(crate) fn require_inside(&self, path: &RelPath) -> Result<(), Error> {
+        if path.in_repository() {
+            return Err(DataError::InRepository { path: path.clone() }.into());
+        }
+        let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else { return Ok(()) };
+        let full = parent.under(self.root());
+        let Some(real) = full.ancestors().find_map(|dir| dir.canonicalize().ok()) else {
+            return Ok(());
+        };
+        let root = self.root().canonicalize().unwrap_or_else(|_| self.root().to_path_buf());
+        match real.strip_prefix(&root).map(RelPath::from_path) {
+            Ok(Ok(below)) if below.in_repository() => {
+                Err(DataError::InRepository { path: path.clone() }.into())
+            }
+            Ok(_) => Ok(()),
+            Err(_) => Err(DataError::LeadsOutside { path: path.clone(), target: real }.into()),
+        }
+    }
+}
+
 /// Finds the outputs that are meant, in the order of the view.
 pub(crate) fn pick(view: &View, scope: &DataScope) -> Result<Vec<Picked>, Error> {
     let mut picked = Vec::new();
-    let whole = |stage: usize| {
-        let outs = 0..view.stages[stage].outs.len();
-        outs.map(move |out| Picked { stage, out, below: None })
-    };
-    if scope.targets.is_empty() {
-        return Ok((0..view.stages.len()).flat_map(whole).collect());
+    for found in find(view, scope)? {
+        match found {
+            Found::Stage(stage) => {
+                let outs = 0..view.stages[stage].outs.len();
+                picked.extend(outs.map(|out| Picked { stage, out, below: None }));
+            }
+            Found::Out(out) => picked.push(out),
+        }
     }
+    if !scope.targets.is_empty() {
+        picked.sort();
+        picked.dedup();
+    }
+    Ok(picked)
+}
+
+/// Returns the positions of the stages that a scope names, those without outputs too, ascending; errors are those of
+/// [`pick`].
+pub(crate) fn pick_stages(view: &View, scope: &DataScope) -> Result<Vec<usize>, Error> {
+    let mut stages: Vec<usize> = (find(view, scope)?.into_iter())
+        .map(|found| match found {
+            Found::Stage(stage) | Found::Out(Picked { stage, .. }) => stage,
+        })
+        .collect();
+    stages.sort_unstable();
+    stages.dedup();
+    Ok(stages)
+}
+
+/// What a target names.
+enum Found {
+    /// A whole stage, by its position.
+    Stage(usize),
+    /// One output, or something below it.
+    Out(Picked),
+}
+
+fn find(view: &View, scope: &DataScope) -> Result<Vec<Found>, Error> {
+    if scope.targets.is_empty() {
+        return Ok((0..view.stages.len()).map(Found::Stage).collect());
+    }
+    let mut all = Vec::new();
     for text in &scope.targets {
         if let Ok(path) = scope.cwd.join(text)
             && !path.is_root()
             && let Some(found) = find_out(view, &path)
         {
             if scope.with_deps {
-                let id = view.stages[found.stage].id.clone();
-                let target = target_of(&id);
-                picked.extend(
-                    stages(view, &target, Reach::Upstream, text)?.into_iter().flat_map(whole),
+                let target = target_of(&view.stages[found.stage].id);
+                all.extend(
+                    stages(view, &target, Reach::Upstream, text)?.into_iter().map(Found::Stage),
                 );
             } else {
-                picked.push(found);
+                all.push(Found::Out(found));
             }
             continue;
         }
@@ -173,11 +328,9 @@ pub(crate) fn pick(view: &View, scope: &DataScope) -> Result<Vec<Picked>, Error>
             _ => Target::parse(text, &scope.cwd)?,
         };
         let reach = if scope.with_deps { Reach::Upstream } else { Reach::Single };
-        picked.extend(stages(view, &target, reach, text)?.into_iter().flat_map(whole));
+        all.extend(stages(view, &target, reach, text)?.into_iter().map(Found::Stage));
     }
-    picked.sort();
-    picked.dedup();
-    Ok(picked)
+    Ok(all)
 }
 
 fn target_of(id: &StageId) -> Target {
@@ -209,7 +362,7 @@ fn find_out(view: &View, path: &RelPath) -> Option<Picked> {
 }
 
 /// Resolves `.` and `..` by text.
-fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
         match part {
@@ -221,6 +374,22 @@ fn normal(path: &Path) -> PathBuf {
         }
     }
     normal
+}
+
+/// Names the output whose objects in the store are damaged, or mean harm.
+pub(crate) fn of_output(path: &RelPath, error: CacheError) -> Error {
+    match error {
+        CacheError::Manifest { .. }
+        | CacheError::Corrupt { .. }
+        | CacheError::InRepository { .. } => {
+            DataError::Unusable { path: path.clone(), source: error }.into()
+        }
+        error => error.into(),
+    }
+}
+
+fn quoted(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn listed(stages: &[StageId]) -> String {

@@ -132,7 +132,7 @@ impl Project {
         Ok(report)
     }
 
-    /// Returns the work trees, logs and notes whose process is gone. Each is named after the process that made it, but
+    /// Returns the work trees, logs, notes and traces whose process is gone. Each is named after the process that made it, but
     /// for logs, which belong to nobody when nothing runs.
     fn leftovers(&self) -> Vec<PathBuf> {
         let listed = |dir: &str| {
@@ -144,8 +144,8 @@ impl Project {
             let pid = name.split(['-', '.']).next().and_then(|pid| pid.parse().ok());
             pid.is_some_and(|pid| pid != std::process::id() && !Owner::of(pid).is_alive())
         };
-        let mut left: Vec<PathBuf> =
-            listed("work").into_iter().chain(listed("ops")).filter(is_gone).collect();
+        let named = ["work", "ops", "trace"].into_iter().flat_map(listed);
+        let mut left: Vec<PathBuf> = named.filter(is_gone).collect();
         let runs = listed("ops").iter().any(|path| !is_gone(path));
         if !runs {
             left.extend(listed("logs"));

@@ -8,7 +8,7 @@ use exp_core::{
     Cancelled, ExecuteError, GraphError, LockError, PathError, PipelineError, PortError, RelPath,
     SelectError,
 };
-use exp_params::{ApplyError, ParseError};
+use exp_params::{ApplyError, ComposeError, ParseError};
 use exp_refs::{
     CommitError, EditError, FindError, GitError, InvalidName, OpenError, ReadRecordError,
     RevisionError, TransportError, UpdateError, WorktreeError,
@@ -16,11 +16,16 @@ use exp_refs::{
 
 use crate::config::{ConfigError, SettingsError};
 use crate::data::DataError;
+use crate::extras::ExtraError;
 use crate::files::FileError;
+use crate::gc::GcError;
+use crate::import::ImportError;
+use crate::plot::PlotModifyError;
 use crate::selector::SelectorError;
 use crate::source::SourceError;
 use crate::stage::StageError;
 use crate::sync::SyncError;
+use crate::trace::TraceError;
 
 /// Why something with a project did not work.
 ///
@@ -70,6 +75,22 @@ pub enum Error {
     /// A name that Git refuses.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// A name for a job that is too long.
+    #[error("`{name}` is longer than {most} bytes")]
+    LongName {
+        /// As it was given.
+        name: String,
+        /// How long it may be.
+        most: usize,
+    },
+    /// Something is asked of a job that its state does not allow.
+    #[error("job `{name}` {problem}")]
+    Job {
+        /// The job, as it was asked for.
+        name: String,
+        /// Why not.
+        problem: JobProblem,
+    },
     /// An experiment is not found.
     #[error(transparent)]
     Find(#[from] FindError),
@@ -97,7 +118,10 @@ pub enum Error {
     /// A `dvc.yaml` is wrong.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
-    /// A `dvc.lock` or a `.dvc` file is wrong.
+    /// Something that the settings of a stage name cannot be looked at.
+    #[error(transparent)]
+    Extra(#[from] ExtraError),
+    /// A `dvc.lock`, an `exp.lock` or a `.dvc` file is wrong.
     #[error("`{file}` is not valid")]
     Recorded {
         /// The file.
@@ -126,6 +150,18 @@ pub enum Error {
         file: String,
         /// Why not.
         source: Box<ApplyError>,
+    },
+    /// Parameters cannot be composed.
+    #[error("cannot compose the parameters")]
+    Compose {
+        /// Why not.
+        source: Box<ComposeError>,
+    },
+    /// Parameters are to be composed in a way that needs Python.
+    #[error("`{option}` is not supported: parameters are composed without Python")]
+    NotComposed {
+        /// The option that asks for it.
+        option: &'static str,
     },
     /// Stages cannot be run at all.
     #[error(transparent)]
@@ -209,6 +245,12 @@ pub enum Error {
     /// Experiments or data were not sent or received.
     #[error(transparent)]
     Sync(#[from] SyncError),
+    /// Data was not imported, updated, fetched or listed.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Nothing was collected.
+    #[error(transparent)]
+    Gc(#[from] GcError),
     /// `git` does not add files to the index.
     #[error("cannot add files to the index of Git: {message}")]
     Index {
@@ -218,6 +260,12 @@ pub enum Error {
     /// A stage cannot be written.
     #[error(transparent)]
     Stage(#[from] StageError),
+    /// The properties of a plot cannot be changed.
+    #[error(transparent)]
+    PlotModify(#[from] PlotModifyError),
+    /// A command whose doings nobody saw.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// The work was asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -249,13 +297,18 @@ impl Error {
         match self {
             Self::Data(error) => error.kind(),
             Self::Sync(error) => error.kind(),
+            Self::Import(error) => error.kind(),
+            Self::Gc(error) => error.kind(),
             Self::Stage(
                 StageError::Name { .. }
                 | StageError::NoCommand { .. }
                 | StageError::DepIsOut { .. },
             )
             | Self::Name(_)
+            | Self::LongName { .. }
             | Self::Apply { .. }
+            | Self::Compose { .. }
+            | Self::NotComposed { .. }
             | Self::Path(_)
             | Self::UnsupportedLocation { .. }
             | Self::NotText { .. }
@@ -269,6 +322,16 @@ impl Error {
             )
             | Self::Branch(exp_refs::BranchError::Exists { .. })
             | Self::InTheWay { .. }
+            | Self::Job {
+                problem:
+                    JobProblem::NotWaiting
+                    | JobProblem::NotHeld
+                    | JobProblem::Running
+                    | JobProblem::NotRunning
+                    | JobProblem::NotFailed
+                    | JobProblem::NotStarted,
+                ..
+            }
             | Self::ChangedSince { .. }
             | Self::Find(FindError::Ambiguous { .. })
             | Self::Edit(EditError::Exists { .. } | EditError::Raced { .. })
@@ -289,8 +352,10 @@ impl Error {
             | Self::Open(_)
             | Self::Find(FindError::NotFound { .. })
             | Self::Revision(_)
+            | Self::Job { problem: JobProblem::Unknown, .. }
             | Self::Select(_)
             | Self::NoParamFile { .. }
+            | Self::PlotModify(_)
             | Self::MissingData { .. } => ErrorKind::NotFound,
             Self::Cache(CacheError::Corrupt { .. })
             | Self::Corrupt { .. }
@@ -309,6 +374,33 @@ impl From<SourceError> for Error {
             SourceError::Git(error) => error.into(),
         }
     }
+}
+
+/// What of a job's state is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobProblem {
+    /// There is no such job.
+    #[error("is not in the queue")]
+    Unknown,
+    /// It runs, or ended.
+    #[error("does not wait")]
+    NotWaiting,
+    /// It is not held.
+    #[error("is not held")]
+    NotHeld,
+    /// A worker has it.
+    #[error("is running")]
+    Running,
+    /// No worker has it.
+    #[error("is not running")]
+    NotRunning,
+    /// It did not fail.
+    #[error("did not fail")]
+    NotFailed,
+    /// It was not started yet.
+    #[error("has not been started")]
+    NotStarted,
 }
 
 impl From<PortError> for Error {

@@ -63,6 +63,26 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     result.map_err(FileError::at("write", path))
 }
 
+/// Copies a file or a whole directory; links are followed, modes stay. Missing directories above `to` are created.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), FileError> {
+    if !from.is_dir() {
+        let parent = to.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).map_err(FileError::at("create the directory of", to))?;
+        return fs::copy(from, to).map(drop).map_err(FileError::at("copy", from));
+    }
+    fs::create_dir_all(to).map_err(FileError::at("create", to))?;
+    for entry in fs::read_dir(from).map_err(FileError::at("list", from))? {
+        let entry = entry.map_err(FileError::at("list", from))?;
+        let path = entry.path();
+        // As everywhere, links to directories are not followed inside of one.
+        let is_linked_dir = path.is_symlink() && path.is_dir();
+        if !is_linked_dir {
+            copy(&path, &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a file; one that is not there is no error.
 pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {

@@ -81,7 +81,7 @@ impl Hold {
     pub(crate) fn brief(ctx: &Ctx<'_>, project: &Project) -> Result<Self, Error> {
         let path = project.root().join(".dvc/tmp/lock");
         let file = acquire(&path, &Wait::new(ctx, project, PATIENCE))?;
-        let state = Mutex::new(DvcState { file: Some(file), working: 0 });
+        let state = Mutex::new(DvcState { file: Some(file), working: 0, writing: 0 });
         Ok(Self { run: None, dvc: Some(DvcLock { path, state }), signal: None })
     }
 
@@ -105,30 +105,52 @@ impl Hold {
     /// Lets DVC's lock go while `work` is done, and takes it again, however long that takes: what was worked out must
     /// not get lost because another command is slow.
     ///
-    /// Several threads may do this at a time; the lock is back when the last of them is done.
+    /// Several threads may do this at a time; the lock is back when the last of them is done, and until then while one
+    /// of them is [`Hold::writing`].
     pub(crate) fn released<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(dvc) = &self.dvc else { return work() };
         let enter = || {
             let mut state = held(&dvc.state);
             state.working += 1;
-            state.file = None;
+            state.settle(&dvc.path);
         };
         let leave = || {
             let mut state = held(&dvc.state);
             state.working -= 1;
-            if state.working == 0 {
-                // Without the lock the result is still worth writing down.
-                state.file = acquire(&dvc.path, &Wait::PATIENT).ok();
-            }
+            state.settle(&dvc.path);
         };
         enter();
         let done = work();
         leave();
         done
     }
+
+    /// Holds DVC's lock until the guard is dropped, also while other threads have let it go.
+    pub(crate) fn writing(&self) -> Writing<'_> {
+        if let Some(dvc) = &self.dvc {
+            let mut state = held(&dvc.state);
+            state.writing += 1;
+            state.settle(&dvc.path);
+        }
+        Writing(self)
+    }
 }
 
-/// DVC's lock, and how many commands of stages run without it.
+/// Files of the project are being written. Dropping it says that they are.
+#[derive(Debug)]
+pub(crate) struct Writing<'h>(&'h Hold);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if let Some(dvc) = &self.0.dvc {
+            let mut state = held(&dvc.state);
+            state.writing -= 1;
+            state.settle(&dvc.path);
+        }
+    }
+}
+
+/// DVC's lock, how many commands of stages run without it, and how many threads write files all the same.
 #[derive(Debug)]
 struct DvcLock {
     path: PathBuf,
@@ -139,6 +161,19 @@ struct DvcLock {
 struct DvcState {
     file: Option<Lock>,
     working: usize,
+    writing: usize,
+}
+
+impl DvcState {
+    /// Lets the lock go or takes it again, as it is due.
+    fn settle(&mut self, path: &Path) {
+        if self.working > 0 && self.writing == 0 {
+            self.file = None;
+        } else if self.file.is_none() {
+            // Without the lock the result is still worth writing down.
+            self.file = acquire(path, &Wait::PATIENT).ok();
+        }
+    }
 }
 
 fn held(state: &Mutex<DvcState>) -> MutexGuard<'_, DvcState> {

@@ -1,9 +1,13 @@
 //! Making a project: the files of an empty `.dvc` directory, byte for byte as DVC makes them.
 //!
-//! Its first stage, if one is described, is in `init/first.rs`.
+//! Its first stage, if one is described, is in `init/first.rs`; one that is guessed from a command in
+//! `init/command.rs`.
 
+mod command;
 mod first;
 
+pub use command::CommandStage;
+pub(crate) use command::keys_of;
 pub use first::FirstStage;
 
 use std::ffi::OsString;

@@ -70,24 +70,43 @@ mod branch;
 mod change;
 mod collect;
 mod compare;
+mod composition;
 mod config;
 mod dag;
 mod data;
+mod datasets;
 mod difference;
+mod du;
 mod edit;
 mod error;
+mod explain;
+mod extras;
 mod files;
+mod flight;
+mod forecast;
+mod gc;
 mod gitignore;
+mod history;
 mod hold;
+mod import;
 mod init;
+mod logs;
+mod machine;
+mod manifests;
+mod migrate;
 mod operation;
 mod oplog;
+mod plot;
 mod ports;
 mod process;
 mod project;
+mod queue;
+mod ranks;
+mod record;
 mod recorded;
 mod recover;
 mod revision;
+mod roots;
 mod rows;
 mod run;
 mod save;
@@ -98,16 +117,20 @@ mod source;
 mod stage;
 mod status;
 mod sync;
+mod trace;
 mod undo;
+mod verify;
+mod versions;
 mod view;
 mod worktree;
 
 pub use apply::{ApplyPlan, DataStep, FileStep};
 pub use collect::{CollectOptions, Edges, Params, collect_commits, collect_workspace};
 pub use compare::{
-    Blank, Cell, Column, ColumnKind, CompareError, ComparedRow, Comparison, MetricDirection, Order,
-    Patterns, RowPlace, Sort, best, direction,
+    Blank, Cell, Column, ColumnKind, CompareError, ComparedRow, Comparison, ConditionError,
+    MetricDirection, Order, Patterns, RowPlace, Sort, best, direction,
 };
+pub use composition::Composition;
 pub use config::{
     Config, ConfigEntry, ConfigError, ConfigFiles, ConfigKey, ConfigLevel, ConfigSection,
     ConfigSyntax, ConfigText, ConfigValue, HydraConfig, LinkType, ProjectSettings, RemoteAdd,
@@ -115,37 +138,73 @@ pub use config::{
 };
 pub use dag::{Dag, DagNode, DagNodes, DagRequest};
 pub use data::{
-    AddReport, AddRequest, Added, CheckoutReport, CommitDataPlan, CommitDataReport, CommitStep,
-    DataChanges, DataCheckoutPlan, DataError, DataScope, DataStatus, DataStatusRequest,
-    Granularity, OutChange, OutEffect, UnsavedData,
+    AddCopyRequest, AddReport, AddRequest, AddToRemoteRequest, Added, CheckoutReport, CloudState,
+    CloudStatus, CommitDataPlan, CommitDataReport, CommitStep, DataChanges, DataCheckoutPlan,
+    DataDiff, DataDiffEntry, DataDiffRequest, DataError, DataPiece, DataRevisions, DataScope,
+    DataStatus, DataStatusRequest, DataTransferReport, DataTransferRequest, Granularity,
+    MoveReport, OutChange, OutEffect, UnsavedData, UntrackReport, UntrackRequest, UntrackedOuts,
+    matching_paths,
 };
 pub use difference::{CodeDifference, DataDifference, FileDifference, Pair, Side, patch};
+pub use du::{StoreUsage, UsageBy, UsageRow};
 pub use edit::{Baselines, CleanReport, OnExisting};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, JobProblem};
 pub use exp_cache as cache;
 pub use exp_core as core;
 pub use exp_params as params;
+pub use exp_plots as plots;
 pub use exp_refs as refs;
+pub use explain::{Cause, ExplainRequest, Explanation, Since};
+pub use extras::ExtraError;
 pub use files::FileError;
-pub use init::{FirstStage, InitError, InitOptions, InitPlan, InitReport, init, plan_init};
+pub use forecast::{Forecast, ForecastRequest, ForecastTime, StageForecast};
+pub use gc::{
+    CloudGc, CloudScope, Doubt, GcError, GcPlan, GcReport, GcRequest, OnDoubt, RemoteObject, RunsGc,
+};
+pub use history::PastRuns;
+pub use import::{
+    Destination, DiskUsage, Extent, FetchedImports, GetReport, GetRequest, GetUrlRequest,
+    ImportError, ImportPlan, ImportRequest, ImportUrlRequest, Imported, ListRequest,
+    ListUrlRequest, Odd, OddKind, OfImportsOnly, RepoEntry, RepoRequest, RepositoryImport,
+    Summarize, ToRemote, TreeNode, UpdateEffect, UpdateRequest, UpdateStep, UrlEntry, UrlListing,
+    directory_size, disk_usage, get, get_url, list, list_tree, list_url, storage_url, url_tree,
+};
+pub use init::{
+    CommandStage, FirstStage, InitError, InitOptions, InitPlan, InitReport, init, plan_init,
+};
+pub use logs::StageLog;
+pub use machine::Machine;
+pub use migrate::MigratedFiles;
 pub use operation::{FileChange, FileState, Operation, OperationKind, RefMove};
 pub use oplog::LoggedOperation;
+pub use plot::{
+    PlotModifyError, PlotModifyRequest, PlotsRequest, collect_plots, find_template,
+    image_file_name, plot_revisions, save_plot_file,
+};
 pub use project::{Project, ProjectOptions};
+pub use queue::{
+    EndCause, Job, JobEnd, JobRow, JobRows, JobSpec, JobState, LogCursor, Moved, NewJob, Outcome,
+    Queue, QueueRequest, StopHow, WorkOptions, WorkReport, WorkerEvent, WorkerState, leave_session,
+};
+pub use record::{RecordOutcome, RecordRequest};
 pub use revision::{
     Baseline, DepData, ExperimentRow, ExperimentState, FileData, Files, OutData, Problem,
     RevisionData, RowData, ShowTable, Vanished,
 };
+pub use roots::{Holder, KeepScope, NeededBy, Reading, RevisionKind, Revisions, Unreadable};
 pub use rows::{Lost, ShowRequest, Unfinished, baselines, show};
 pub use run::{Kept, Place, ReproOutcome, ReproRequest, RunOutcome, RunRequest};
 pub use save::SaveRequest;
 pub use selector::{Found, SelectorError};
-pub use shell::{GroupWatch, ShellExecutor, ShellOptions};
+pub use shell::{GroupEvent, GroupWatch, ShellExecutor, ShellOptions};
 pub use source::{Source, SourceEntry, SourceError, TreeSource, WorkspaceSource};
 pub use stage::{StageAddRequest, StageAdded, StageError};
-pub use status::{Holds, StageStatus, StatusReport, StatusRequest};
+pub use status::{Holds, Overview, StageStatus, StatusReport, StatusRequest};
 pub use sync::{
     DataSync, DataSyncOptions, DataTransfer, MissingObject, PullReport, PullRequest, PushCheck,
     PushReport, PushRequest, RemoteSelection, SyncError,
 };
+pub use trace::{StageTrace, TraceError, TraceMethod, Tracer};
 pub use undo::{Direction, HistoryEntry, UndoPlan};
+pub use verify::{Defect, MendedFrom, Repair, VerifyReport, VerifyRequest};
 pub use view::{Broken, View};

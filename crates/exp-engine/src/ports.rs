@@ -1,40 +1,68 @@
 //! The ports of the pipeline over a workspace and a store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::num::NonZero;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use exp_cache::{Filter, Relink, RunId};
 use exp_core::{
-    Algorithm, Artifact, Artifacts, Ctx, Digest, IgnoreRules, Inputs, Location, Out, OutKind,
-    ParamRef, PortError, Recorded, RelPath, Stage, StageLock, Value, Warning,
+    Algorithm, Artifact, Artifacts, Ctx, Digest, Event, Extra, Flight, IgnoreRules, Inputs,
+    Location, Out, OutKind, ParamRef, PortError, Recorded, RelPath, Stage, StageEvent, StageLock,
+    Table, Until, Value, Warning, recordable,
 };
 use exp_params::Format;
 
 use crate::change::{Changes, Keep};
+use crate::datasets;
 use crate::error::Error;
+use crate::extras;
 use crate::files;
+use crate::flight;
 use crate::gitignore;
+use crate::hold::{self, Hold};
+use crate::import::{self, AtUrl};
+use crate::manifests;
 use crate::project::Project;
 use crate::recorded;
 
-/// Applies `.dvcignore` inside a tracked directory.
+/// Applies `.dvcignore` inside a tracked directory, which must not have one itself; nothing outside of the project.
 pub(crate) struct IgnoreBelow {
     rules: Arc<IgnoreRules>,
-    base: RelPath,
+    base: Option<RelPath>,
 }
 
 impl IgnoreBelow {
     pub(crate) fn new(project: &Project, base: &RelPath) -> Self {
-        Self { rules: project.ignore(), base: base.clone() }
+        Self { rules: project.ignore(), base: Some(base.clone()) }
+    }
+
+    /// Applies to what is inside the workspace only.
+    pub(crate) fn at(project: &Project, location: &Location) -> Self {
+        Self { rules: project.ignore(), base: location.workspace().cloned() }
     }
 }
 
 impl Filter for IgnoreBelow {
     fn ignored(&self, path: &str, is_dir: bool) -> bool {
-        self.base.join(path).is_ok_and(|path| self.rules.is_entry_ignored(&path, is_dir))
+        self.base
+            .as_ref()
+            .and_then(|base| base.join(path).ok())
+            .is_some_and(|path| self.rules.is_entry_ignored(&path, is_dir))
+    }
+
+    fn refused(&self, path: &str) -> bool {
+        self.base.is_some() && path.rsplit('/').next() == Some(".dvcignore")
     }
 }
+
+/// Fewer places are looked at sooner than threads for it have begun.
+const MANY: usize = 512;
+
+/// More threads wait for the disk more than they help.
+const MOST_THREADS: usize = 8;
 
 /// What the workspace holds, looked at once per path until a stage changes it.
 pub(crate) struct WorkspaceInputs {
@@ -42,6 +70,8 @@ pub(crate) struct WorkspaceInputs {
     overlay: HashMap<RelPath, String>,
     artifacts: Mutex<HashMap<Location, Option<Artifact>>>,
     documents: Mutex<HashMap<RelPath, Option<Arc<Value>>>>,
+    extras: Mutex<HashMap<(RelPath, String), Option<String>>>,
+    urls: Mutex<HashMap<String, Option<AtUrl>>>,
 }
 
 impl WorkspaceInputs {
@@ -52,7 +82,36 @@ impl WorkspaceInputs {
             overlay,
             artifacts: Mutex::default(),
             documents: Mutex::default(),
+            extras: Mutex::default(),
+            urls: Mutex::default(),
         }
+    }
+
+    /// Looks at what stages read and write in the workspace before it is asked for, on as many threads as there are cores,
+    /// where that is many places. What goes wrong is told when it is asked for.
+    pub(crate) fn look_ahead<'s>(&self, ctx: &Ctx<'_>, stages: impl Iterator<Item = &'s Stage>) {
+        let mut places: HashSet<&Location> = HashSet::new();
+        for stage in stages {
+            let deps = stage.deps.iter().filter(|_| !stage.frozen).map(|dep| &dep.location);
+            places.extend(deps.chain(stage.outs.iter().map(|out| &out.location)));
+        }
+        places.retain(|place| place.workspace().is_some());
+        let n_threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+        if places.len() < MANY || n_threads == 1 {
+            return;
+        }
+        let places: Vec<&Location> = places.into_iter().collect();
+        thread::scope(|scope| {
+            for part in places.chunks(places.len().div_ceil(n_threads)) {
+                scope.spawn(move || {
+                    // The first that goes wrong will end the command.
+                    let _ = part.iter().try_for_each(|place| {
+                        ctx.check()?;
+                        self.artifact(ctx, place).map(drop)
+                    });
+                });
+            }
+        });
     }
 
     /// Forgets everything that is known about a path, what is below it and what it is in.
@@ -63,10 +122,28 @@ impl WorkspaceInputs {
         held(&self.documents).retain(|known, _| !touches(known));
     }
 
+    /// Forgets what is known of a place, wherever it is.
+    fn forget_location(&self, location: &Location) {
+        match location {
+            Location::Workspace(path) => self.forget(path),
+            other => drop(held(&self.artifacts).remove(other)),
+        }
+    }
+
     /// Notes what a path holds now.
     fn learn(&self, path: &RelPath, artifact: Artifact) {
         self.forget(path);
         held(&self.artifacts).insert(Location::Workspace(path.clone()), Some(artifact));
+    }
+
+    /// Returns what is at a URL, asked once while stages run.
+    fn at_url(&self, ctx: &Ctx<'_>, url: &str) -> Result<Option<AtUrl>, Error> {
+        if let Some(known) = held(&self.urls).get(url) {
+            return Ok(known.clone());
+        }
+        let found = import::look_at(ctx, &self.project, url)?;
+        held(&self.urls).insert(url.to_owned(), found.clone());
+        Ok(found)
     }
 
     fn document(&self, path: &RelPath) -> Result<Option<Arc<Value>>, Error> {
@@ -94,6 +171,13 @@ impl WorkspaceInputs {
         let (path, base): (PathBuf, RelPath) = match location {
             Location::Workspace(path) => (path.under(self.project.root()), path.clone()),
             Location::External(path) => (PathBuf::from(path), RelPath::root()),
+            Location::Url(url) if url.starts_with("ds://") => return Ok(None),
+            Location::Url(url) => {
+                return Ok(match self.at_url(ctx, url)? {
+                    Some(AtUrl::Content(artifact)) => Some(artifact),
+                    _ => None,
+                });
+            }
             other => return Err(Error::UnsupportedLocation { location: other.to_string() }),
         };
         if let Some(text) = self.overlay.get(&base) {
@@ -106,7 +190,7 @@ impl WorkspaceInputs {
                 is_exec: false,
             }));
         }
-        let filter = IgnoreBelow::new(&self.project, &base);
+        let filter = IgnoreBelow::at(&self.project, location);
         Ok(self.project.cache().digest(ctx, &path, &filter)?)
     }
 }
@@ -130,12 +214,42 @@ impl Inputs for WorkspaceInputs {
         let path = match location {
             Location::Workspace(path) => path.under(self.project.root()),
             Location::External(path) => PathBuf::from(path),
+            Location::Url(_) => return self.artifact(ctx, location),
             other => return Err(Error::UnsupportedLocation { location: other.to_string() }.into()),
         };
-        let base = location.workspace().cloned().unwrap_or_else(RelPath::root);
-        let filter = IgnoreBelow::new(&self.project, &base);
+        let filter = IgnoreBelow::at(&self.project, location);
         let cache = self.project.cache();
         cache.digest_as(ctx, algorithm, &path, &filter).map_err(|error| Error::from(error).into())
+    }
+
+    fn extra(
+        &self,
+        ctx: &Ctx<'_>,
+        stage: &Stage,
+        extra: &Extra,
+    ) -> Result<Option<String>, PortError> {
+        // What takes long and does not change while stages run is asked for once.
+        let is_steady = matches!(extra, Extra::Interpreter(_) | Extra::Url(_));
+        let key = (stage.wdir.clone(), extra.key());
+        if let Some(known) = held(&self.extras).get(&key) {
+            return Ok(known.clone());
+        }
+        let digest = extras::digest(&self.project, ctx, stage, extra)?;
+        if is_steady {
+            held(&self.extras).insert(key, digest.clone());
+        }
+        Ok(digest)
+    }
+
+    fn marks(&self, ctx: &Ctx<'_>, location: &Location) -> Result<Option<Table>, PortError> {
+        let Location::Url(url) = location else { return Ok(None) };
+        if let Some(name) = url.strip_prefix("ds://") {
+            return Ok(datasets::recorded(&self.project, name)?);
+        }
+        Ok(match self.at_url(ctx, url)? {
+            Some(AtUrl::Marks(marks)) => Some(marks),
+            _ => None,
+        })
     }
 
     fn param(&self, param: &ParamRef) -> Result<Option<Value>, PortError> {
@@ -155,11 +269,50 @@ pub(crate) struct WorkspaceArtifacts<'a> {
     project: &'a Project,
     inputs: &'a WorkspaceInputs,
     changes: Mutex<Changes>,
+    hold: Option<&'a Hold>,
+    pins: bool,
+    receives: bool,
+}
+
+/// The operation of a run, while one stage changes files of the project: DVC's lock is held, whatever other stages do.
+pub(crate) struct Writing<'a> {
+    changes: MutexGuard<'a, Changes>,
+    _lock: Option<hold::Writing<'a>>,
+}
+
+impl Deref for Writing<'_> {
+    type Target = Changes;
+
+    fn deref(&self) -> &Changes {
+        &self.changes
+    }
+}
+
+impl DerefMut for Writing<'_> {
+    fn deref_mut(&mut self) -> &mut Changes {
+        &mut self.changes
+    }
 }
 
 impl<'a> WorkspaceArtifacts<'a> {
     pub(crate) fn new(project: &'a Project, inputs: &'a WorkspaceInputs, changes: Changes) -> Self {
-        Self { project, inputs, changes: Mutex::new(changes) }
+        let changes = Mutex::new(changes);
+        Self { project, inputs, changes, hold: None, pins: false, receives: false }
+    }
+
+    /// Takes DVC's lock of `hold` back for each change that is made while commands of other stages run.
+    pub(crate) fn under(self, hold: &'a Hold) -> Self {
+        Self { hold: Some(hold), ..self }
+    }
+
+    /// Keeps what is found in the store there, for a run that goes on to use it.
+    pub(crate) fn pinning(self) -> Self {
+        Self { pins: true, ..self }
+    }
+
+    /// Fetches outputs of earlier runs from the remotes that they belong to, if that is asked for.
+    pub(crate) fn receiving(self, receives: bool) -> Self {
+        Self { receives, ..self }
     }
 
     /// Gives back the operation, complete but not finished.
@@ -167,8 +320,9 @@ impl<'a> WorkspaceArtifacts<'a> {
         self.changes.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn changes(&self) -> MutexGuard<'_, Changes> {
-        held(&self.changes)
+    pub(crate) fn changes(&self) -> Writing<'_> {
+        let lock = self.hold.map(Hold::writing);
+        Writing { changes: held(&self.changes), _lock: lock }
     }
 
     fn touch_outs(&self, ctx: &Ctx<'_>, stage: &Stage) -> Result<(), Error> {
@@ -181,6 +335,7 @@ impl<'a> WorkspaceArtifacts<'a> {
 
     /// Brings one output into the workspace.
     fn bring(&self, ctx: &Ctx<'_>, path: &RelPath, artifact: &Artifact) -> Result<(), Error> {
+        self.project.require_inside(path)?;
         let filter = IgnoreBelow::new(self.project, path);
         let full = path.under(self.project.root());
         let plan = self.project.cache().plan_checkout(ctx, Some(artifact), &full, &filter)?;
@@ -213,12 +368,39 @@ pub(crate) fn ignore_output(
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let file = parent.join(".gitignore")?;
     let text = files::read(&file.under(project.root()))?.unwrap_or_default();
-    let text = gitignore::add(&String::from_utf8_lossy(&text), name);
-    changes.write(ctx, &file, text.as_bytes())
+    let place = changes.ranks().of_out(path);
+    let later = changes.ranks().later(&file, place);
+    let after = gitignore::add(&String::from_utf8_lossy(&text), name, &later);
+    changes.write(ctx, &file, after.as_bytes())?;
+    if after.len() > text.len() {
+        changes.ranks().appended(&file, place, gitignore::entry(name));
+    }
+    Ok(())
+}
+
+/// Takes the entry of an output out of the `.gitignore` beside it, and removes that file when nothing else is in it.
+pub(crate) fn unignore_output(
+    project: &Project,
+    ctx: &Ctx<'_>,
+    changes: &mut Changes,
+    path: &RelPath,
+) -> Result<(), Error> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let file = parent.join(".gitignore")?;
+    let Some(bytes) = files::read(&file.under(project.root()))? else { return Ok(()) };
+    let text = String::from_utf8_lossy(&bytes);
+    match gitignore::remove(&text, name) {
+        Some(left) if left == text => Ok(()),
+        Some(left) => changes.write(ctx, &file, left.as_bytes()),
+        None => changes.remove(ctx, &file),
+    }
 }
 
 impl Artifacts for WorkspaceArtifacts<'_> {
     fn is_stored(&self, artifact: &Artifact) -> Result<bool, PortError> {
+        if self.pins {
+            self.project.cache().pin(&[*artifact]).map_err(Error::from)?;
+        }
         self.project.cache().has_all(artifact).map_err(|error| Error::from(error).into())
     }
 
@@ -226,6 +408,32 @@ impl Artifacts for WorkspaceArtifacts<'_> {
         let entries = self.project.cache().runs().entries(key).map_err(Error::from)?;
         // An entry that cannot be read is as good as none: the stage runs.
         Ok(entries.iter().filter_map(|entry| StageLock::parse_run(&entry.text).ok()).collect())
+    }
+
+    fn receive(&self, ctx: &Ctx<'_>, stage: &Stage, lock: &StageLock) -> Result<(), PortError> {
+        if !self.receives {
+            return Ok(());
+        }
+        let fetch = || self.project.fetch_outputs(ctx, stage, lock);
+        match self.hold {
+            Some(hold) => hold.released(fetch)?,
+            None => fetch()?,
+        }
+        Ok(())
+    }
+
+    fn flight(&self, ctx: &Ctx<'_>, stage: &Stage, key: &Digest) -> Result<Flight, PortError> {
+        let store = self.project.cache().root();
+        if let Some(flight) = flight::try_begin(store, key)? {
+            return Ok(flight);
+        }
+        let what = StageEvent::Waiting { until: Until::SameRun };
+        ctx.emit(Event::Stage { stage: &stage.id, what });
+        let wait = || flight::wait(ctx, store, key);
+        Ok(match self.hold {
+            Some(hold) => hold.released(wait)?,
+            None => wait()?,
+        })
     }
 
     fn restore(&self, ctx: &Ctx<'_>, stage: &Stage, lock: &StageLock) -> Result<(), PortError> {
@@ -262,6 +470,7 @@ impl Artifacts for WorkspaceArtifacts<'_> {
         let address = stage.id.to_string();
         self.changes().update_run(|run| run.begun.push(address))?;
         for out in &stage.outs {
+            self.inputs.forget_location(&out.location);
             let Some(path) = out.location.workspace() else { continue };
             let full = path.under(self.project.root());
             if out.persist {
@@ -273,14 +482,15 @@ impl Artifacts for WorkspaceArtifacts<'_> {
                 std::fs::create_dir_all(parent)
                     .map_err(|error| Error::from(files::FileError::at("create", parent)(error)))?;
             }
-            self.inputs.forget(path);
         }
         Ok(())
     }
 
-    fn keep(&self, ctx: &Ctx<'_>, _: &Stage, out: &Out) -> Result<Option<Artifact>, PortError> {
+    fn keep(&self, ctx: &Ctx<'_>, stage: &Stage, out: &Out) -> Result<Option<Artifact>, PortError> {
         let Some(path) = out.location.workspace() else {
-            return Err(Error::UnsupportedLocation { location: out.location.to_string() }.into());
+            // The checks of the pipeline leave only those that are not to be stored.
+            self.inputs.forget_location(&out.location);
+            return self.inputs.artifact(ctx, &out.location);
         };
         self.inputs.forget(path);
         let full = path.under(self.project.root());
@@ -293,7 +503,7 @@ impl Artifacts for WorkspaceArtifacts<'_> {
             let artifact = cache.add(ctx, &full, &filter, Relink::Yes).map_err(Error::from)?;
             self.ignore(ctx, path, artifact.id.is_tree())?;
             Some(artifact)
-        } else if out.kind != OutKind::Data {
+        } else if out.kind != OutKind::Data && recordable(stage) {
             // Git keeps it; the store needs a copy so that the run cache can bring it back.
             Some(cache.add(ctx, &full, &filter, Relink::No).map_err(Error::from)?)
         } else {
@@ -303,6 +513,13 @@ impl Artifacts for WorkspaceArtifacts<'_> {
             self.inputs.learn(path, artifact);
         }
         Ok(artifact)
+    }
+
+    fn leave(&self, ctx: &Ctx<'_>, out: &Out, artifact: &Artifact) -> Result<(), PortError> {
+        if let Some(path) = out.location.workspace().filter(|_| out.cache) {
+            self.ignore(ctx, path, artifact.id.is_tree())?;
+        }
+        Ok(())
     }
 
     fn record(
@@ -324,7 +541,8 @@ impl Artifacts for WorkspaceArtifacts<'_> {
         }
         let address = stage.id.to_string();
         changes.update_run(|run| run.unfinished.retain(|other| *other != address))?;
-
+        drop(changes);
+        manifests::keep(self.project, &ctx, stage, lock);
         Ok(recorded)
     }
 }

@@ -15,6 +15,23 @@ pub(crate) struct Owner {
     pub started: u64,
     /// The boot that both belong to; empty where the system does not tell.
     pub boot: String,
+    /// The machine, by name.
+    #[serde(default)]
+    pub host: String,
+    /// Whose process numbers these are, for containers of one machine; empty where the system does not tell.
+    #[serde(default)]
+    pub space: String,
+}
+
+/// What can be said of a process from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It runs.
+    Alive,
+    /// It is gone.
+    Dead,
+    /// It belongs to another machine, or to another container; from here nobody can tell.
+    Elsewhere,
 }
 
 impl Owner {
@@ -25,7 +42,21 @@ impl Owner {
 
     /// Returns the process with this number.
     pub(crate) fn of(pid: u32) -> Self {
-        Self { pid, started: start_of(pid).unwrap_or(0), boot: boot() }
+        let (host, space) = (crate::run::host().unwrap_or_default(), space());
+        Self { pid, started: start_of(pid).unwrap_or(0), boot: boot(), host, space }
+    }
+
+    /// Returns whether the process still runs, as far as that can be told.
+    pub(crate) fn life(&self) -> Life {
+        let is_other = |theirs: &str, ours: &str| !theirs.is_empty() && theirs != ours;
+        let host = crate::run::host().unwrap_or_default();
+        if is_other(&self.boot, &boot()) && is_other(&self.host, &host) {
+            return Life::Elsewhere;
+        }
+        if self.boot == boot() && is_other(&self.space, &space()) {
+            return Life::Elsewhere;
+        }
+        if self.is_alive() { Life::Alive } else { Life::Dead }
     }
 
     /// Returns whether the process still runs.
@@ -56,6 +87,13 @@ fn start_of(pid: u32) -> Option<u64> {
     if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
 }
 
+/// Returns what tells the process numbers of one container from those of another.
+fn space() -> String {
+    fs::read_link("/proc/self/ns/pid")
+        .map(|link| link.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
@@ -73,6 +111,11 @@ mod tests {
         assert!(!another.is_alive());
         let rebooted = Owner { boot: "x".into(), ..owner.clone() };
         assert!(!rebooted.is_alive());
+        assert_eq!((owner.life(), rebooted.life()), (Life::Alive, Life::Dead));
+        let elsewhere = Owner { host: "x".into(), ..rebooted.clone() };
+        assert_eq!(elsewhere.life(), Life::Elsewhere);
+        let contained = Owner { space: "pid:[1]".into(), ..another.clone() };
+        assert_eq!(contained.life(), Life::Elsewhere);
         assert_ne!(owner.unique(), owner.unique());
     }
 }

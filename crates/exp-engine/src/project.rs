@@ -2,18 +2,20 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use exp_cache::{Cache, CacheOptions, LinkKind, Modes};
+use exp_cache::{Cache, CacheOptions, LinkKind, Modes, OpenDirectories, OpenStorage};
 use exp_core::{Algorithm, IgnoreRules, RelPath, Timestamp};
 use exp_refs::{ExperimentStore, Git, GitEnv, TreePath};
 
 use crate::config::{Config, ConfigFiles, LinkType, ProjectSettings};
 use crate::error::Error;
 use crate::files;
+use crate::machine::Machine;
 use crate::shell::ShellOptions;
-use crate::source::WorkspaceSource;
+use crate::source::{WorkspaceIgnore, WorkspaceSource};
+use crate::sync::mount;
 
 /// What a project is opened with. Everything that a library may not look up by itself comes in here.
 #[derive(Debug, Clone)]
@@ -33,6 +35,10 @@ pub struct ProjectOptions {
     /// Whether what another process holds is waited for as long as it takes. Otherwise a run is not waited for and
     /// another command for some seconds.
     pub wait_for_lock: bool,
+    /// What stages may claim of the machine.
+    pub machine: Machine,
+    /// Opens data remotes and the sources of imports; usually `exp_remote`. By default directories only.
+    pub storages: Arc<dyn OpenStorage>,
 }
 
 impl Default for ProjectOptions {
@@ -45,6 +51,8 @@ impl Default for ProjectOptions {
             utc_offset: 0,
             durable: true,
             wait_for_lock: false,
+            machine: Machine::default(),
+            storages: Arc::new(OpenDirectories),
         }
     }
 }
@@ -63,7 +71,7 @@ struct Inner {
     config: Config,
     settings: ProjectSettings,
     options: ProjectOptions,
-    ignore: OnceLock<Arc<IgnoreRules>>,
+    ignore: Mutex<Option<Arc<IgnoreRules>>>,
 }
 
 impl Project {
@@ -107,7 +115,7 @@ impl Project {
             config: self.0.config.clone(),
             settings: self.0.settings.clone(),
             options,
-            ignore: OnceLock::new(),
+            ignore: Mutex::default(),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -143,11 +151,16 @@ impl Project {
                 algorithm: settings.hash,
                 links,
                 modes: Modes { umask: options.umask, group_shared: config.cache_shared() },
+                workspace: Some(root.to_path_buf()),
                 memo: Some(root.join(".dvc/tmp/exp/memo.db")),
+                // One inside is where the project is, wherever that is taken.
+                place: (config.cache_dir()).map(|dir| {
+                    mount::note(&root.join(".dvc/tmp/exp/stores"), &dir.to_string_lossy())
+                }),
             },
         )?;
         let root = root.to_path_buf();
-        let ignore = OnceLock::new();
+        let ignore = Mutex::default();
         Ok(Self(Arc::new(Inner { root, prefix, git, cache, config, settings, options, ignore })))
     }
 
@@ -217,22 +230,24 @@ impl Project {
             .unwrap_or_else(RelPath::root)
     }
 
-    /// Returns the files of the workspace.
+    /// Returns the files of the workspace. The rules of `.dvcignore` are read anew.
     pub fn workspace(&self) -> WorkspaceSource {
         let git = Some(self.0.git.clone());
-        WorkspaceSource::new(&self.0.root, self.0.prefix.clone(), git, self.ignore())
+        let rules = self.read_ignore();
+        *self.0.ignore.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&rules));
+        WorkspaceSource::new(&self.0.root, self.0.prefix.clone(), git, rules)
+            .with_arguments(self.config().argument_style())
     }
 
-    /// Returns the rules of `.dvcignore` in the workspace's root.
+    /// Returns the rules of the `.dvcignore` files, those of the last look at the workspace. A file is read when the
+    /// first question about its directory comes.
     pub fn ignore(&self) -> Arc<IgnoreRules> {
-        let load = || {
-            let mut rules = IgnoreRules::new();
-            if let Ok(Some(bytes)) = files::read(&self.0.root.join(".dvcignore")) {
-                rules.add_file(&RelPath::root(), &String::from_utf8_lossy(&bytes));
-            }
-            Arc::new(rules)
-        };
-        Arc::clone(self.0.ignore.get_or_init(load))
+        let mut ignore = self.0.ignore.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(ignore.get_or_insert_with(|| self.read_ignore()))
+    }
+
+    fn read_ignore(&self) -> Arc<IgnoreRules> {
+        Arc::new(IgnoreRules::reading(WorkspaceIgnore { root: self.0.root.clone() }))
     }
 
     /// Returns the moment, on the clock that new commits show.

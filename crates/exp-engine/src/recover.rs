@@ -6,17 +6,20 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use exp_core::{Ctx, RelPath, Timestamp, Warning};
+use exp_core::{Ctx, Pipeline, RelPath, Timestamp, Warning};
 use exp_refs::{CommitId, Draft, ExpName, Experiment, RefName, RunEnd, RunRecord};
 use rustix::process::Signal;
 
-use crate::change::{self, Journal, RunJournal};
+use crate::change::{self, JobRef, Journal, RunJournal};
 use crate::error::Error;
 use crate::files;
 use crate::hold::Hold;
-use crate::process::Owner;
+use crate::logs::Logs;
+use crate::process::{Life, Owner};
 use crate::project::Project;
-use crate::shell::signal_group;
+use crate::queue::{EndCause, JobEnd, Outcome};
+use crate::shell::GroupEvent;
+use crate::shell::family::Family;
 use crate::snapshot;
 use crate::view::{Broken, View};
 
@@ -51,19 +54,77 @@ impl Project {
 ///
 /// A journal that cannot be read is moved aside, so that it stops nothing.
 pub(crate) fn recover(project: &Project, ctx: &Ctx<'_>) -> Result<(), Error> {
-    let dir = project.scratch().join("ops");
-    let Ok(listing) = fs::read_dir(&dir) else { return Ok(()) };
-    for entry in listing.flatten() {
-        let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let Some(journal) = read(&path)? else { continue };
-        if !journal.owner.is_alive() {
-            finish(project, ctx, &path, journal)?;
+    for (path, journal) in journals(project)? {
+        if is_over(&journal) {
+            finish_once(project, ctx, &path)?;
         }
     }
     Ok(())
+}
+
+/// Finishes an attempt at a job whose worker is known to be gone, wherever it ran.
+pub(crate) fn recover_job(project: &Project, ctx: &Ctx<'_>, job: JobRef) -> Result<(), Error> {
+    for (path, journal) in journals(project)? {
+        if journal.run.is_some_and(|run| run.job == Some(job)) {
+            finish_once(project, ctx, &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Finishes all attempts at jobs whose process on this machine is gone, also those that have ended and left their work
+/// tree.
+pub(crate) fn recover_jobs(project: &Project, ctx: &Ctx<'_>) -> Result<(), Error> {
+    for (path, journal) in journals(project)? {
+        if is_over(&journal) && journal.run.is_some_and(|run| run.job.is_some()) {
+            finish_once(project, ctx, &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the work tree of an attempt at a job that is under way.
+pub(crate) fn work_tree_of(project: &Project, job: JobRef) -> Option<PathBuf> {
+    let runs = journals(project).ok()?.into_iter().filter_map(|(_, journal)| journal.run);
+    runs.filter(|run| run.job == Some(job)).find_map(|run| run.work_tree)
+}
+
+fn journals(project: &Project) -> Result<Vec<(PathBuf, Journal)>, Error> {
+    let dir = project.scratch().join("ops");
+    let Ok(listing) = fs::read_dir(&dir) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in listing.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "json")
+            && let Some(journal) = read(&path)?
+        {
+            found.push((path, journal));
+        }
+    }
+    Ok(found)
+}
+
+/// Returns whether nobody works at an operation any more. Of a private run on another machine that cannot be told from
+/// here; if it is a job, the queue watches its worker.
+fn is_over(journal: &Journal) -> bool {
+    let is_private = journal.run.as_ref().is_some_and(|run| run.work_tree.is_some());
+    match journal.owner.life() {
+        Life::Alive => false,
+        Life::Dead => true,
+        Life::Elsewhere => !is_private,
+    }
+}
+
+/// Finishes an operation, unless another process is doing that or has done it.
+fn finish_once(project: &Project, ctx: &Ctx<'_>, path: &Path) -> Result<(), Error> {
+    let lock = project.scratch().join("recover.lock");
+    let guard = crate::machine::open(&lock)?;
+    // Where files cannot be locked, each step looks whether it is done already.
+    guard.lock().ok();
+    match read(path)? {
+        Some(journal) => finish(project, ctx, path, journal),
+        None => Ok(()),
+    }
 }
 
 /// Puts back everything that the operation with this journal has changed, and forgets the operation.
@@ -73,27 +134,44 @@ pub(crate) fn roll_back(project: &Project, ctx: &Ctx<'_>, journal: &Path) -> Res
             change::restore(project, ctx, &RelPath::new(&file.path)?, file.before.as_ref())?;
         }
         if let Some(run) = &found.run {
-            files::remove(&run.log)?;
+            Logs::at(&run.logs).remove()?;
         }
     }
     Ok(files::remove(journal)?)
 }
 
-/// Notes the process group of the command that runs now beside the journal of its operation.
-pub(crate) fn note_group(journal: &Path, group: Option<u32>) {
-    let path = group_file(journal);
+/// Notes the process group of a command that runs beside the journal of its operation.
+pub(crate) fn note_group(journal: &Path, group: u32, what: GroupEvent) {
+    let path = journal.with_extension(format!("{group}.group"));
     // Without the note a command may outlive a killed run; that must not stop the run itself.
-    drop(match group {
-        Some(group) => {
+    drop(match what {
+        GroupEvent::Started => {
             let process = Owner::of(group);
             serde_json::to_vec(&process).map_err(Into::into).and_then(|text| fs::write(&path, text))
         }
-        None => fs::remove_file(&path),
+        GroupEvent::Ended => fs::remove_file(&path),
     });
 }
 
-fn group_file(journal: &Path) -> PathBuf {
-    journal.with_extension("group")
+/// Kills what commands of a dead operation left running, and forgets their process groups.
+fn end_commands(journal: &Path) -> Result<(), Error> {
+    let id = change::id_of(journal);
+    let Some(dir) = journal.parent() else { return Ok(()) };
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let note = entry.path();
+        let is_ours = entry.file_name().to_string_lossy().starts_with(&format!("{id}."));
+        if !is_ours || note.extension().is_none_or(|extension| extension != "group") {
+            continue;
+        }
+        let leader: Option<Owner> =
+            files::read(&note)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(leader) = leader.filter(Owner::is_alive) {
+            Family::new(leader.pid, id.clone()).signal(Signal::KILL);
+        }
+        files::remove(&note)?;
+    }
+    Family::of_operation(&id).signal(Signal::KILL);
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Option<Journal>, Error> {
@@ -111,16 +189,11 @@ fn finish(
     path: &Path,
     mut journal: Journal,
 ) -> Result<(), Error> {
-    let group = group_file(path);
-    if let Some(bytes) = files::read(&group)? {
-        if let Ok(leader) = serde_json::from_slice::<Owner>(&bytes)
-            && leader.is_alive()
-        {
-            signal_group(leader.pid, Signal::KILL);
-        }
-        files::remove(&group)?;
-    }
+    end_commands(path)?;
     if let Some(run) = journal.run.take() {
+        if run.job.is_some() {
+            return finish_job(project, ctx, path, &run, &journal);
+        }
         if let Some(experiment) = record(project, &run, &journal)? {
             journal.operation.refs.push(crate::operation::RefMove {
                 name: experiment.ref_name.as_str().to_owned(),
@@ -128,8 +201,8 @@ fn finish(
                 after: Some(experiment.commit.to_string()),
             });
             ctx.warn(&Warning::Recovered { experiment: experiment.name.to_string() });
+            Logs::at(&run.logs).note(experiment.commit, run.begun.clone());
         }
-        files::remove(&run.log)?;
         if let Some(tree) = &run.work_tree {
             files::remove_all(tree)?;
         }
@@ -149,6 +222,71 @@ fn finish(
     Ok(files::remove(path)?)
 }
 
+/// Ends the attempt at a job whose worker died: it is done when its result was published, lost when its commands had
+/// begun, and queued again otherwise.
+fn finish_job(
+    project: &Project,
+    ctx: &Ctx<'_>,
+    path: &Path,
+    run: &RunJournal,
+    journal: &Journal,
+) -> Result<(), Error> {
+    let Some(job) = run.job else { return Ok(()) };
+    let queue = project.queue()?;
+    let mut published = false;
+    for moved in &journal.operation.refs {
+        let name = RefName::new(&moved.name)?;
+        let now = project.git().read_ref(&name)?.map(|id| id.to_string());
+        published |= now.is_some() && now == moved.after;
+        // It died while it wrote the ref, which nobody else writes.
+        if now != moved.after {
+            project.git().break_lock(&name)?;
+        }
+    }
+    let now = project.now().seconds;
+    let end = match &run.ending {
+        Some(ending) if published => ending.clone(),
+        _ if run.begun.is_empty() => JobEnd::new(Outcome::Again, Some(EndCause::Lost), now),
+        _ => {
+            let mut end = JobEnd::new(Outcome::Lost, Some(EndCause::Lost), now);
+            end.started = Some(run.started);
+            end.stage = last_begun(run);
+            end.host = Some(journal.owner.host.clone()).filter(|host| !host.is_empty());
+            end.pid = Some(journal.owner.pid);
+            if !queue.has_ended(job)
+                && let Some(experiment) = record(project, run, journal)?
+            {
+                ctx.warn(&Warning::Recovered { experiment: experiment.name.to_string() });
+                end.keeps(&experiment);
+            }
+            end
+        }
+    };
+    if end.outcome != Outcome::Done
+        && !run.begun.is_empty()
+        && !queue.has_ended(job)
+        && let Some(tree) = run.work_tree.as_deref().filter(|tree| tree.is_dir())
+        && let Ok(inside) = project.at_work_tree(tree)
+    {
+        // Before the end, because the next attempt may begin right after it.
+        queue.carry_out(job.number, &inside)?;
+    }
+    queue.end_attempt(job, &end)?;
+    if published && end.outcome == Outcome::Done {
+        // It may have died while it did this.
+        queue.forget_ref(job)?;
+    }
+    if let Some(tree) = &run.work_tree {
+        files::remove_all(tree)?;
+    }
+    Ok(files::remove(path)?)
+}
+
+/// Returns the stage that was running when a run died, by address.
+fn last_begun(run: &RunJournal) -> Option<String> {
+    run.begun.iter().rev().find(|stage| run.unfinished.contains(stage)).cloned()
+}
+
 /// Keeps what a run left that died; `None` when there is nothing to keep or it is kept already.
 fn record(
     project: &Project,
@@ -160,34 +298,59 @@ fn record(
         return Ok(None);
     };
     let inside = match &run.work_tree {
-        Some(root) if root.is_dir() => project.at_work_tree(root)?,
+        // Before its first command a private run has nothing to keep, and its work tree may be half of one.
+        Some(root) if root.is_dir() && !run.begun.is_empty() => match project.at_work_tree(root) {
+            Ok(inside) => inside,
+            Err(_) => return Ok(None),
+        },
         Some(_) => return Ok(None),
         None => project.clone(),
     };
-    // The run may have been recorded just before its process died.
     let existing = project.experiments().list()?;
-    if existing.iter().any(|other| other.baseline == baseline && other.name == name) {
-        return Ok(None);
-    }
+    // The run may have been recorded just before its process died.
+    let name = match run.job {
+        None if existing.iter().any(|other| other.baseline == baseline && other.name == name) => {
+            return Ok(None);
+        }
+        None => name,
+        Some(_) => {
+            let unfinished =
+                || existing.iter().filter(|other| other.baseline == baseline && !other.is_finished);
+            for other in unfinished() {
+                let record = project.experiments().record(other).ok().flatten();
+                if record.is_some_and(|record| {
+                    record.started.seconds == run.started && record.overrides == run.overrides
+                }) && other.name.as_str().starts_with(name.as_str())
+                {
+                    return Ok(Some(other.clone()));
+                }
+            }
+            let is_free = |name: &ExpName| unfinished().all(|other| other.name != *name);
+            let variants = (2..u32::MAX).filter_map(|n| ExpName::new(&format!("{name}-{n}")).ok());
+            std::iter::once(name.clone()).chain(variants).find(is_free).unwrap_or(name)
+        }
+    };
     let view = View::load(&inside.workspace(), inside.root(), Broken::Note)?;
     let touched: BTreeSet<RelPath> =
         journal.operation.files.iter().filter_map(|file| RelPath::new(&file.path).ok()).collect();
     let mut changes = snapshot::changes(&inside, &view, &touched)?;
-    // Of stages that had yet to begin, what lies there is the baseline's. Those before the last one that began, and that
-    // never began themselves, had nothing to do.
-    let last = run.unfinished.iter().rposition(|stage| run.begun.contains(stage));
-    let pending = &run.unfinished[last.unwrap_or(0)..];
-    for stage in view.stages.iter().filter(|stage| pending.contains(&stage.id.to_string())) {
-        if run.begun.contains(&stage.id.to_string()) {
+    let pending = pending(&view, run);
+    // Of stages that had yet to begin, what lies there is the baseline's.
+    for stage in view.stages.iter() {
+        let address = stage.id.to_string();
+        if !run.unfinished.contains(&address) {
+            continue;
+        }
+        if run.begun.contains(&address) {
             snapshot::add_partial(&inside, stage, &mut changes)?;
-        } else {
+        } else if pending.contains(&address) {
             snapshot::leave_out(&inside, stage, &mut changes)?;
         }
     }
     snapshot::adopt(project, &inside, &changes)?;
     let record = RunRecord {
         end: RunEnd::Died,
-        stage: run.begun.iter().rev().find(|stage| run.unfinished.contains(stage)).cloned(),
+        stage: last_begun(run),
         exit_code: None,
         signal: None,
         message: None,
@@ -199,7 +362,27 @@ fn record(
     let message = format!("exp: run {name} died");
     let draft =
         Draft { parent: baseline, base: None, changes, message, author: None, time: project.now() };
-    let log = files::read(&run.log)?;
+    let log = Logs::at(&run.logs).gather(run.begun.iter().map(String::as_str))?;
     let experiment = project.experiments().save_run(&draft, &name, &record, log.as_deref())?;
     Ok(Some(experiment))
+}
+
+/// Returns the stages, by address, that would still have run: those that wait for one that began and did not end well,
+/// and those behind the last one that began. Others that never began had nothing to do.
+fn pending(view: &View, run: &RunJournal) -> BTreeSet<String> {
+    let is_cut_off = |stage: &str| run.unfinished.iter().any(|other| other == stage);
+    let last = run.unfinished.iter().rposition(|stage| run.begun.contains(stage));
+    let mut pending: BTreeSet<String> =
+        run.unfinished[last.unwrap_or(0)..].iter().cloned().collect();
+    let pipeline = Pipeline::unchecked(view.stages.clone());
+    let stages = pipeline.stages();
+    let begun: Vec<usize> = (0..stages.len())
+        .filter(|at| {
+            let address = stages[*at].id.to_string();
+            run.begun.contains(&address) && is_cut_off(&address)
+        })
+        .collect();
+    let waiting = pipeline.graph().downstream(&begun);
+    pending.extend(waiting.into_iter().map(|at| stages[at].id.to_string()));
+    pending
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use exp_core::{Artifact, Timestamp, Value};
 use exp_refs::{CommitId, ExpName, RunRecord};
 
+use crate::queue::JobRow;
+
 /// Files by their paths below the project's root, in the order in which the pipeline names them.
 pub type Files = Vec<(Arc<str>, FileData)>;
 
@@ -83,6 +85,8 @@ pub struct ShowTable {
     pub baselines: Vec<Baseline>,
     /// Baselines with experiments that no branch or tag reaches and that are not in the table.
     pub vanished: Vec<Vanished>,
+    /// How many rows were left out because they did not fulfil a condition, see [`ShowTable::filter`].
+    pub left_out: usize,
 }
 
 /// A commit that experiments started from, or one that was asked for.
@@ -94,7 +98,8 @@ pub struct Baseline {
     pub name: Option<String>,
     /// What the commit holds.
     pub data: RowData,
-    /// Newest first, those that finished before those that did not.
+    /// Jobs that run, experiments that finished, jobs that wait, and what did not finish; each newest first, jobs that wait in
+    /// the order in which they will be started.
     pub experiments: Vec<ExperimentRow>,
     /// Whether a branch, a tag or `HEAD` reaches it. `None` when that was not looked at.
     pub is_reachable: Option<bool>,
@@ -115,7 +120,7 @@ pub struct ExperimentRow {
     pub state: ExperimentState,
 }
 
-/// How an experiment ended.
+/// How an experiment ended, or that it has not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExperimentState {
@@ -125,6 +130,8 @@ pub enum ExperimentState {
     Unfinished(Box<RunRecord>),
     /// It did not finish, and its record cannot be read.
     Unreadable(Arc<Problem>),
+    /// It is a job of the queue: it waits, runs, or failed. The row's commit is that of the job.
+    Job(Box<JobRow>),
 }
 
 impl ExperimentState {

@@ -1,17 +1,17 @@
 //! Which revisions stand in a table: baselines by revision, branch, tag or history, and their experiments.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use exp_core::{Ctx, Timestamp};
 use exp_refs::{CommitId, Experiment, Fate};
 
-use crate::collect::{CollectOptions, Edges, Params, collect_commits, collect_workspace, problem};
+use crate::collect::{
+    CollectOptions, Collected, Edges, Params, Wanted, collect_rows, collect_workspace,
+};
 use crate::error::Error;
 use crate::project::Project;
-use crate::revision::{
-    Baseline, ExperimentRow, ExperimentState, Problem, RowData, ShowTable, Vanished,
-};
+use crate::queue::{self, JobRows, JobState};
+use crate::revision::{Baseline, ExperimentRow, ExperimentState, ShowTable, Vanished};
 
 /// So far back is looked for what became of baselines that nothing leads to any more.
 const FATE_LIMIT: usize = 10_000;
@@ -36,6 +36,8 @@ pub struct ShowRequest {
     pub vanished: Lost,
     /// What is done with experiments that did not finish.
     pub unfinished: Unfinished,
+    /// Which jobs of the queue have rows.
+    pub jobs: JobRows,
     /// Whether dependencies and outputs are read.
     pub edges: Edges,
     /// Which parameters are read.
@@ -75,6 +77,7 @@ impl Default for ShowRequest {
             workspace: true,
             vanished: Lost::default(),
             unfinished: Unfinished::default(),
+            jobs: JobRows::default(),
             edges: Edges::default(),
             params: Params::default(),
         }
@@ -111,27 +114,30 @@ pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<S
         }
     }
 
-    let mut commits = Vec::new();
+    let mut wanted = Vec::new();
     for (baseline, _) in &groups {
-        commits.push(*baseline);
-        commits.extend(
-            experiments.get(baseline).into_iter().flatten().map(|experiment| experiment.commit),
-        );
+        wanted.push(Wanted { commit: *baseline, is_run: false });
+        let of_baseline = experiments.get(baseline).into_iter().flatten();
+        wanted
+            .extend(of_baseline.map(|one| Wanted { commit: one.commit, is_run: !one.is_finished }));
     }
     let options = CollectOptions { edges: request.edges, params: request.params, targets: None };
-    let mut rows = collect_commits(ctx, project, &commits, options)?.into_iter();
+    let mut rows = collect_rows(ctx, project, &wanted, options)?.into_iter();
     let names = project.git().names_of(&asked)?;
+    let mut jobs = queue::rows(ctx, project, request.jobs, options)?;
     if request.workspace {
         table.workspace = Some(collect_workspace(project, options));
     }
     for (rev, fate) in groups {
-        let data = next(&mut rows);
+        let data = next(&mut rows).data;
         let of_baseline = experiments.remove(&rev).unwrap_or_default();
+        let made = experiment_rows(of_baseline, &mut rows);
+        let experiments = with_jobs(made, jobs.remove(&rev).unwrap_or_default());
         table.baselines.push(Baseline {
             rev,
             name: names.get(&rev).cloned(),
             data,
-            experiments: experiment_rows(project, of_baseline, &mut rows),
+            experiments,
             is_reachable: fate.map(|fate| fate == Fate::Reachable),
             rewritten_to: fate.and_then(rewritten),
         });
@@ -140,7 +146,7 @@ pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<S
 }
 
 /// Takes the next of as many rows as were asked for.
-fn next(rows: &mut impl Iterator<Item = RowData>) -> RowData {
+fn next(rows: &mut impl Iterator<Item = Collected>) -> Collected {
     rows.next().expect("there is a row for each commit")
 }
 
@@ -153,23 +159,17 @@ fn rewritten(fate: Fate) -> Option<CommitId> {
 
 /// Makes the rows of a baseline's experiments: finished ones first, each newest first.
 fn experiment_rows(
-    project: &Project,
     experiments: Vec<Experiment>,
-    rows: &mut impl Iterator<Item = RowData>,
+    rows: &mut impl Iterator<Item = Collected>,
 ) -> Vec<ExperimentRow> {
-    let store = project.experiments();
     let mut made: Vec<ExperimentRow> = experiments
         .into_iter()
         .map(|experiment| {
-            let data = next(rows);
-            let state = if experiment.is_finished {
-                ExperimentState::Finished
-            } else {
-                match store.record(&experiment) {
-                    Ok(Some(record)) => ExperimentState::Unfinished(Box::new(record)),
-                    Ok(None) => ExperimentState::Unreadable(no_record()),
-                    Err(error) => ExperimentState::Unreadable(problem(&error.into())),
-                }
+            let Collected { data, record } = next(rows);
+            let state = match record {
+                None => ExperimentState::Finished,
+                Some(Ok(record)) => ExperimentState::Unfinished(record),
+                Some(Err(problem)) => ExperimentState::Unreadable(problem),
             };
             ExperimentRow { name: experiment.name, rev: experiment.commit, data, state }
         })
@@ -182,11 +182,20 @@ fn experiment_rows(
     made
 }
 
-fn no_record() -> Arc<Problem> {
-    Arc::new(Problem {
-        class: "DvcException",
-        message: "the record of the run is missing".to_owned(),
-    })
+/// Puts jobs between the experiments of their baseline.
+fn with_jobs(experiments: Vec<ExperimentRow>, jobs: Vec<ExperimentRow>) -> Vec<ExperimentRow> {
+    if jobs.is_empty() {
+        return experiments;
+    }
+    let rank = |row: &ExperimentRow| match &row.state {
+        ExperimentState::Job(job) if job.state == JobState::Running => 0,
+        ExperimentState::Finished => 1,
+        ExperimentState::Job(job) if job.state.is_waiting() => 2,
+        _ => 3,
+    };
+    let mut all: Vec<ExperimentRow> = experiments.into_iter().chain(jobs).collect();
+    all.sort_by_key(rank);
+    all
 }
 
 /// Returns revisions and `n` commits back from each along first parents, all for `None`; without

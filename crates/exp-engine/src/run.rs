@@ -4,9 +4,11 @@
 //! branches are never touched: the experiment's commit is made of trees.
 
 mod attempt;
+mod job;
 mod session;
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use exp_core::{Ctx, Event, ExecuteOptions, RelPath, RunReport, Selection};
@@ -14,15 +16,23 @@ use exp_params::{Format, ParamChange};
 use exp_refs::{CommitId, ExpName, Experiment, Names};
 
 use crate::change::Changes;
+use crate::composition::Composition;
 use crate::error::Error;
 use crate::files;
 use crate::hold::Hold;
+use crate::logs::Logs;
 use crate::operation::OperationKind;
 use crate::project::Project;
 use crate::recover;
+use crate::trace::Tracer;
+use crate::worktree;
 
 use attempt::Attempt;
+pub(crate) use job::{JobRun, oom_kills};
 use session::Session;
+
+/// The logs of a reproduction stand beside those of experiments, under a name that none of them can have.
+const REPRO: &str = ".repro";
 
 /// What is asked of a reproduction; by default every stage, as a plain `dvc repro` does it.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +41,14 @@ pub struct ReproRequest {
     pub selection: Selection,
     /// How they are executed.
     pub execute: ExecuteOptions,
+    /// What watches the files that their commands open, if anything does.
+    pub trace: Option<Tracer>,
+    /// Whether outputs that are recorded and stored and simply not there are brought first, data sources too. A run of an
+    /// experiment always does.
+    pub bring: bool,
+    /// Whether the outputs of an earlier run with the same inputs are fetched from their remotes when the store lacks them.
+    /// Whatever is recorded of earlier runs has to be in the store's run cache already: see [`Project::fetch_data`].
+    pub fetch: bool,
 }
 
 /// What came of a reproduction.
@@ -40,6 +58,8 @@ pub struct ReproOutcome {
     pub report: RunReport,
     /// The lock files, `.dvc` and `.gitignore` files that were written, sorted.
     pub written: Vec<RelPath>,
+    /// The directory, absolute, with what the commands of each stage wrote; until the next reproduction.
+    pub logs: PathBuf,
 }
 
 /// What is asked of an experiment; by default every stage in the workspace, nothing changed, under a generated name.
@@ -59,6 +79,8 @@ pub struct RunRequest {
     pub replace: bool,
     /// Where it runs.
     pub place: Place,
+    /// Whether `params.yaml` is composed first.
+    pub composition: Composition,
 }
 
 /// Where an experiment runs.
@@ -125,12 +147,16 @@ impl Project {
     pub fn reproduce(&self, ctx: &Ctx<'_>, request: &ReproRequest) -> Result<ReproOutcome, Error> {
         let hold = Hold::workspace(ctx, self)?;
         recover::recover(self, ctx)?;
-        let session = Session::prepare(self, &request.selection)?;
-        let changes = Changes::begin(self, OperationKind::Run, "repro");
+        let logs = self.scratch().join("logs").join(REPRO);
+        let session = Session::prepare(self, &request.selection)?.with(Vec::new(), Logs::at(&logs));
+        let mut changes = Changes::begin(self, OperationKind::Run, "repro");
+        if request.bring {
+            session.bring_missing(ctx, &mut changes)?;
+        }
         let (report, changes) = session.execute(ctx, request, HashMap::new(), changes, &hold)?;
         let is_ours = |path: &&RelPath| {
             let name = path.file_name().unwrap_or_default();
-            matches!(name, "dvc.lock" | ".gitignore")
+            matches!(name, "dvc.lock" | "exp.lock" | ".gitignore")
                 || name.strip_suffix(".dvc").is_some_and(|stem| !stem.is_empty())
         };
         let mut written: Vec<RelPath> = changes.touched().iter().filter(is_ours).cloned().collect();
@@ -141,7 +167,7 @@ impl Project {
             // To be undone the operation would have to keep what the outputs hold now, which was just declined.
             changes.discard()?;
         }
-        Ok(ReproOutcome { report, written })
+        Ok(ReproOutcome { report, written, logs })
     }
 
     /// Runs an experiment and records it, whether it ends well or not.
@@ -153,16 +179,13 @@ impl Project {
     pub fn run(&self, ctx: &Ctx<'_>, request: &RunRequest) -> Result<RunOutcome, Error> {
         let start = Instant::now();
         let started = self.now();
-        let baseline = self.git().head()?.commit.ok_or(Error::NoCommit)?;
-        self.git().author()?;
-        let existing = self.experiments().list()?;
-        let name = chosen_name(request, baseline, &existing)?;
+        let (baseline, existing, name) = self.admit(request.name.as_deref(), request.replace)?;
         let hold = match request.place {
             Place::Workspace => Hold::workspace(ctx, self)?,
             Place::Private { .. } => Hold::nothing(),
         };
         recover::recover(self, ctx)?;
-        let overlay = self.overrides(request)?;
+        let overlay = self.overridden(&request.overrides, &request.cwd, request.composition)?;
         if request.repro.execute.dry {
             let session = Session::prepare(self, &request.repro.selection)?;
             let changes = Changes::begin(self, OperationKind::Run, name.as_str());
@@ -178,25 +201,80 @@ impl Project {
             changes.discard()?;
             return Ok(RunOutcome { report, baseline, kept: None, took: start.elapsed() });
         }
-        let attempt = Attempt { project: self, baseline, name, started, start, request, existing };
+        let overrides = request.overrides.iter().map(ParamChange::to_text).collect();
+        let named = request.name.is_some() || request.message.is_some();
+        let attempt = Attempt {
+            project: self,
+            baseline,
+            name,
+            message: request.message.as_deref(),
+            overrides,
+            may_be_same: !named,
+            started,
+            start,
+            repro: &request.repro,
+            existing,
+            job: None,
+        };
         match &request.place {
             Place::Workspace => attempt.in_workspace(ctx, &overlay, &hold),
-            Place::Private { copy } => attempt.in_private(ctx, &overlay, copy, &hold),
+            Place::Private { copy } => {
+                ctx.check()?;
+                let tree = worktree::workspace_tree(self, baseline, &overlay)?;
+                attempt.in_private(ctx, tree, &request.cwd, copy, &hold)
+            }
         }
     }
 
-    /// Returns the new texts of the parameter files that the overrides change.
-    fn overrides(&self, request: &RunRequest) -> Result<HashMap<RelPath, String>, Error> {
+    /// Refuses what [`Project::run`] would refuse before it looks at the pipeline, for an experiment of this name, or of a
+    /// generated one. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// No commit, no identity, a name that cannot be one, or that is taken and not to be replaced.
+    pub fn check_run(&self, name: Option<&str>, replace: bool) -> Result<(), Error> {
+        self.admit(name, replace).map(drop)
+    }
+
+    /// Returns the commit that a run would start from, the experiments that there are, and its name.
+    fn admit(
+        &self,
+        name: Option<&str>,
+        replace: bool,
+    ) -> Result<(CommitId, Vec<Experiment>, ExpName), Error> {
+        let baseline = self.git().head()?.commit.ok_or(Error::NoCommit)?;
+        self.git().author()?;
+        let existing = self.experiments().list()?;
+        let name = chosen_name(name, replace, baseline, &existing)?;
+        Ok((baseline, existing, name))
+    }
+
+    /// Returns the new texts of the parameter files that the overrides change, and of the one that is composed.
+    pub(crate) fn overridden(
+        &self,
+        overrides: &[ParamChange],
+        cwd: &RelPath,
+        composition: Composition,
+    ) -> Result<HashMap<RelPath, String>, Error> {
         let mut texts: HashMap<RelPath, String> = HashMap::new();
-        let mut by_file: Vec<(RelPath, Vec<exp_params::Override>)> = Vec::new();
-        for change in &request.overrides {
-            let file = request.cwd.join(change.file.as_deref().unwrap_or("params.yaml"))?;
+        let composed = self.composes(composition);
+        let mut by_file: Vec<(RelPath, Vec<exp_params::Override>)> =
+            composed.iter().map(|file| (file.clone(), Vec::new())).collect();
+        for change in overrides {
+            let file = match (&change.file, &composed) {
+                (None, Some(composed)) => composed.clone(),
+                (file, _) => cwd.join(file.as_deref().unwrap_or("params.yaml"))?,
+            };
             match by_file.iter_mut().find(|(other, _)| *other == file) {
                 Some((_, overrides)) => overrides.push(change.change.clone()),
                 None => by_file.push((file, vec![change.change.clone()])),
             }
         }
         for (file, overrides) in by_file {
+            if composed.as_ref() == Some(&file) {
+                texts.insert(file, self.compose(&overrides)?);
+                continue;
+            }
             let path = file.under(self.root());
             let bytes =
                 files::read(&path)?.ok_or_else(|| Error::NoParamFile { file: file.clone() })?;
@@ -212,7 +290,8 @@ impl Project {
 
 /// Decides the name of a new experiment.
 fn chosen_name(
-    request: &RunRequest,
+    name: Option<&str>,
+    replace: bool,
     baseline: CommitId,
     existing: &[Experiment],
 ) -> Result<ExpName, Error> {
@@ -221,11 +300,11 @@ fn chosen_name(
             .iter()
             .find(|other| other.baseline == baseline && other.is_finished && other.name == *name)
     };
-    match &request.name {
+    match name {
         Some(text) => {
             let name = ExpName::new(text)?;
             match taken(&name) {
-                Some(other) if !request.replace => {
+                Some(other) if !replace => {
                     Err(exp_refs::EditError::Exists { name, commit: other.commit }.into())
                 }
                 _ => Ok(name),
@@ -237,18 +316,18 @@ fn chosen_name(
 
 /// Returns a name that no experiment of the repository has.
 pub(crate) fn generated_name(existing: &[Experiment]) -> ExpName {
+    let taken: BTreeSet<&ExpName> = existing.iter().map(|other| &other.name).collect();
+    let is_free = |name: &ExpName| !taken.contains(name);
+    name_generator().find(is_free).expect("the names never end")
+}
+
+/// Returns names without end, others at each call.
+pub(crate) fn name_generator() -> Names {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = u64::from(now.subsec_nanos())
         ^ (now.as_secs() << 20)
         ^ (u64::from(std::process::id()) << 40);
-    let taken: BTreeSet<&ExpName> = existing.iter().map(|other| &other.name).collect();
-    let mut names = Names::new(seed);
-    loop {
-        let name = names.next().expect("the names never end");
-        if !taken.contains(&name) {
-            return name;
-        }
-    }
+    Names::new(seed)
 }
 
 /// Returns the name of the machine, when it has one.

@@ -5,16 +5,18 @@
 //! Git keeps, and the `.gitignore` files beside outputs. Never anything below `.dvc/tmp`.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt;
 
-use exp_core::{OutKind, RelPath, Stage};
-use exp_refs::{Content, TreeChange, TreeEdit, TreePath};
+use exp_core::{Extra, OutKind, RelPath, Stage};
+use exp_refs::{Content, TreeChange, TreeEdit, TreePath, Untracked};
 
 use crate::error::Error;
 use crate::files::FileError;
 use crate::project::Project;
-use crate::recorded::lock_file_of;
+use crate::recorded::{extras_file_of, lock_file_of};
 use crate::source::Source;
 use crate::view::View;
 
@@ -50,18 +52,32 @@ pub(crate) fn changes(
     view: &View,
     also: &BTreeSet<RelPath>,
 ) -> Result<Vec<TreeChange>, Error> {
-    let mut changes = project.git().worktree_changes()?;
+    completed(project, view, also, project.git().worktree_changes()?)
+}
+
+/// Completes what Git finds different by what it does not know.
+pub(crate) fn completed(
+    project: &Project,
+    view: &View,
+    also: &BTreeSet<RelPath>,
+    mut changes: Vec<TreeChange>,
+) -> Result<Vec<TreeChange>, Error> {
     changes.retain(|change| !is_scratch(project, &change.path));
+    // A file that is gone from the index and lies there all the same is looked at below.
+    let is_gone = |change: &&TreeChange| matches!(change.edit, TreeEdit::Delete);
+    let gone: BTreeSet<TreePath> =
+        changes.iter().filter(is_gone).map(|change| change.path.clone()).collect();
     let known: BTreeSet<TreePath> = changes.iter().map(|change| change.path.clone()).collect();
     let source = project.workspace();
     let mut ignores = project.git().ignores()?;
+    let tracked = project.git().tracked()?;
     for path in declared(view).union(also) {
         for path in source.files_below(path)? {
             let git_path = project.git_path(&path)?;
-            if known.contains(&git_path)
+            if (known.contains(&git_path) && !gone.contains(&git_path))
+                || tracked.contains(&git_path)
                 || is_scratch(project, &git_path)
                 || ignores.is_ignored(&git_path, false)?
-                || project.git().is_tracked(&git_path)?
             {
                 continue;
             }
@@ -77,10 +93,72 @@ pub(crate) fn changes(
                 let executable = metadata.permissions().mode() & 0o100 != 0;
                 TreeEdit::Write { content: Content::Bytes(bytes), executable }
             };
+            changes.retain(|change| change.path != git_path);
             changes.push(TreeChange { path: git_path, edit });
         }
     }
     Ok(changes)
+}
+
+/// A larger file that Git does not know is not part of a job.
+const LARGE_UNTRACKED: u64 = 10 << 20;
+
+/// All untracked files of a job together are not larger.
+const MOST_UNTRACKED: u64 = 100 << 20;
+
+/// Returns how the workspace differs from `HEAD`, files that Git neither knows nor ignores included, and the paths of
+/// those that were left out because they are too large or likely hold a secret.
+pub(crate) fn everything(
+    project: &Project,
+    view: &View,
+    also: &BTreeSet<RelPath>,
+) -> Result<(Vec<TreeChange>, Vec<String>), Error> {
+    let mut changes = changes(project, view, also)?;
+    let known: BTreeSet<TreePath> = changes.iter().map(|change| change.path.clone()).collect();
+    let stored: BTreeSet<&RelPath> = (view.stages.iter())
+        .flat_map(|stage| &stage.outs)
+        .filter(|out| out.cache)
+        .filter_map(|out| out.location.workspace())
+        .collect();
+    let is_stored = |path: &RelPath| {
+        std::iter::successors(Some(path.clone()), RelPath::parent).any(|at| stored.contains(&at))
+    };
+    let mut files = project.git().files()?;
+    let (mut left_out, mut room) = (Vec::new(), MOST_UNTRACKED);
+    for entry in project.git().status(Untracked::List)? {
+        let path = entry.path;
+        if !entry.is_untracked || known.contains(&path) || is_scratch(project, &path) {
+            continue;
+        }
+        if project.from_git_path(&path).is_some_and(|path| is_stored(&path)) {
+            continue;
+        }
+        let full = project.git().root().join(OsStr::from_bytes(path.as_bytes()));
+        let Ok(metadata) = fs::symlink_metadata(&full) else { continue };
+        if metadata.is_dir() {
+            continue;
+        }
+        if metadata.len() > LARGE_UNTRACKED.min(room) || is_secret(&path) {
+            left_out.push(path.to_string());
+        } else if let Some(edit) = files.store(&path)? {
+            room = room.saturating_sub(metadata.len());
+            changes.push(TreeChange { path, edit });
+        }
+    }
+    Ok((changes, left_out))
+}
+
+/// Returns whether a file is usually one with passwords or keys.
+fn is_secret(path: &TreePath) -> bool {
+    let name = path.parts().last().map(String::from_utf8_lossy).unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    name == ".env"
+        || name.starts_with(".env.")
+        || [".netrc", ".pypirc", ".npmrc", "credentials", "credentials.json"].contains(&&*name)
+        || name.starts_with("id_rsa")
+        || name.starts_with("id_ed25519")
+        || ending.is_some_and(|ending| ["pem", "key", "p12", "pfx", "keystore"].contains(&ending))
 }
 
 /// A larger partial result is not kept.
@@ -130,15 +208,25 @@ fn declared(view: &View) -> BTreeSet<RelPath> {
         .filter(|out| out.cache)
         .filter_map(|out| out.location.workspace())
         .collect();
-    let is_stored =
-        |path: &RelPath| stored.iter().any(|out| path.starts_with(out) || out.starts_with(path));
-    for stage in &view.stages {
+    let texts: BTreeSet<&str> = stored.iter().map(|out| out.as_str()).collect();
+    let is_stored = |path: &RelPath| {
+        let mut around = std::iter::successors(Some(path.clone()), RelPath::parent);
+        let below = format!("{path}/");
+        around.any(|at| stored.contains(&at))
+            || texts.range(below.as_str()..).next().is_some_and(|out| out.starts_with(&below))
+    };
+    for stage in view.stages.iter() {
         paths.insert(stage.id.file.clone());
         if stage.cmd.is_some() {
             paths.insert(lock_file_of(&stage.id.file));
         }
+        let extras = &stage.settings.extras;
+        if !extras.is_empty() {
+            paths.insert(extras_file_of(&stage.id.file));
+        }
         let read = (stage.deps.iter().map(|dep| &dep.location))
-            .chain(stage.params.iter().map(|param| &param.location));
+            .chain(stage.params.iter().map(|param| &param.location))
+            .chain(extras.iter().filter_map(Extra::file).map(|file| &file.location));
         let kept = stage.outs.iter().filter(|out| !out.cache).map(|out| &out.location);
         paths.extend(read.filter_map(|at| at.workspace()).filter(|path| !is_stored(path)).cloned());
         paths.extend(kept.filter_map(|at| at.workspace()).cloned());

@@ -6,9 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use exp_core::{IgnoreRules, RelPath};
+use exp_core::{ArgumentStyle, IgnoreDir, IgnoreFiles, IgnoreRules, RelPath};
 use exp_refs::{EntryKind, Git, GitError, Reader, TreeId, TreePath};
 
+use crate::config::{ConfigKey, ConfigText, ConfigValue};
 use crate::files::{self, FileError};
 
 /// Gives out the files of a project at one moment. Paths are relative to the project's root.
@@ -21,9 +22,34 @@ pub trait Source {
     /// matters to a pipeline can have one.
     fn entries(&self, dir: &RelPath) -> Result<Vec<SourceEntry>, SourceError>;
 
+    /// Returns whether these are files that someone works on, and not those of a commit: then a parameter file that is broken
+    /// is told although nothing needs it yet.
+    fn is_workspace(&self) -> bool {
+        false
+    }
+
+    /// Returns how a map becomes arguments of a command, as the `.dvc/config` among the files says; DVC's defaults when it
+    /// says nothing or cannot be read.
+    fn arguments(&self) -> ArgumentStyle {
+        let text =
+            RelPath::new(".dvc/config").ok().and_then(|path| self.read(&path).ok().flatten());
+        let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default()).into_owned();
+        let Ok(config) = ConfigText::parse(&text) else { return ArgumentStyle::default() };
+        let is = |option, wanted| {
+            let value = config.get(&ConfigKey::plain("parsing", option));
+            value.and_then(ConfigValue::as_text) == Some(wanted)
+        };
+        ArgumentStyle { negated: is("bool", "boolean_optional"), repeated: is("list", "append") }
+    }
+
+    /// Returns whether a file is at `path`, which is not read if there is another way to know.
+    fn is_file(&self, path: &RelPath) -> Result<bool, SourceError> {
+        Ok(self.read(path)?.is_some())
+    }
+
     /// Returns all files below `path`, sorted by path: itself when it is a file, none when nothing is there.
     fn files_below(&self, path: &RelPath) -> Result<Vec<RelPath>, SourceError> {
-        if self.read(path)?.is_some() {
+        if self.is_file(path)? {
             return Ok(vec![path.clone()]);
         }
         let mut found = Vec::new();
@@ -66,12 +92,20 @@ pub struct WorkspaceSource {
     prefix: RelPath,
     git: Option<Git>,
     ignore: Arc<IgnoreRules>,
+    arguments: ArgumentStyle,
 }
 
 impl WorkspaceSource {
     /// Reads below the absolute path `root`, which lies at `prefix` in the work tree of `git`.
     pub fn new(root: &Path, prefix: RelPath, git: Option<Git>, ignore: Arc<IgnoreRules>) -> Self {
-        Self { root: root.to_path_buf(), prefix, git, ignore }
+        let arguments = ArgumentStyle::default();
+        Self { root: root.to_path_buf(), prefix, git, ignore, arguments }
+    }
+
+    /// Returns the same with another way to write maps in commands: that of the project's whole configuration.
+    #[must_use]
+    pub fn with_arguments(self, arguments: ArgumentStyle) -> Self {
+        Self { arguments, ..self }
     }
 
     fn git_ignores(&self, path: &RelPath) -> bool {
@@ -89,6 +123,14 @@ impl fmt::Debug for WorkspaceSource {
 }
 
 impl Source for WorkspaceSource {
+    fn is_workspace(&self) -> bool {
+        true
+    }
+
+    fn arguments(&self) -> ArgumentStyle {
+        self.arguments
+    }
+
     fn read(&self, path: &RelPath) -> Result<Option<Vec<u8>>, SourceError> {
         let path = path.under(&self.root);
         if path.is_dir() {
@@ -97,18 +139,20 @@ impl Source for WorkspaceSource {
         Ok(files::read(&path)?)
     }
 
+    fn is_file(&self, path: &RelPath) -> Result<bool, SourceError> {
+        let path = path.under(&self.root);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(!metadata.is_dir()),
+            Err(error) if is_absence(&error) => Ok(false),
+            Err(error) => Err(FileError::at("look at", &path)(error).into()),
+        }
+    }
+
     fn entries(&self, dir: &RelPath) -> Result<Vec<SourceEntry>, SourceError> {
         let path = dir.under(&self.root);
         let listing = match fs::read_dir(&path) {
             Ok(listing) => listing,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(Vec::new());
-            }
+            Err(error) if is_absence(&error) => return Ok(Vec::new()),
             Err(error) => return Err(FileError::at("list", &path)(error).into()),
         };
         let mut entries = Vec::new();
@@ -127,6 +171,26 @@ impl Source for WorkspaceSource {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The `.dvcignore` files of the workspace. One that cannot be read says nothing.
+pub(crate) struct WorkspaceIgnore {
+    pub(crate) root: PathBuf,
+}
+
+impl IgnoreFiles for WorkspaceIgnore {
+    fn look(&self, dir: &RelPath) -> IgnoreDir {
+        let dir = dir.under(&self.root);
+        let bytes = files::read(&dir.join(".dvcignore")).ok().flatten();
+        IgnoreDir {
+            text: bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            is_project: dir != self.root && dir.join(".dvc").symlink_metadata().is_ok(),
+        }
     }
 }
 
@@ -151,6 +215,10 @@ impl<'r> TreeSource<'r> {
 }
 
 impl Source for TreeSource<'_> {
+    fn is_file(&self, path: &RelPath) -> Result<bool, SourceError> {
+        Ok(matches!(self.entry(path)?, Some(EntryKind::File { .. })))
+    }
+
     fn read(&self, path: &RelPath) -> Result<Option<Vec<u8>>, SourceError> {
         match self.entry(path)? {
             Some(EntryKind::File { blob, .. }) => Ok(Some(self.reader.blob(blob)?)),
@@ -163,7 +231,8 @@ impl Source for TreeSource<'_> {
         let mut entries: Vec<SourceEntry> = (self.reader.tree(tree).entries()?.iter())
             .filter_map(|entry| {
                 let name = String::from_utf8(entry.name.clone()).ok()?;
-                if name == ".dvc" {
+                // Git does not write the others, but whoever made the tree need not have used Git.
+                if name == ".dvc" || matches!(&*name, "" | "." | "..") || name.contains('/') {
                     return None;
                 }
                 Some(SourceEntry { name, is_dir: matches!(entry.kind, EntryKind::Tree(_)) })

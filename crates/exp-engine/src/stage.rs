@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use exp_core::{
-    Ctx, EditError, Location, OutKind, Pipeline, PipelineFile, PortError, RelPath, Stage,
+    Ctx, DvcFile, EditError, Location, OutKind, Pipeline, PipelineFile, PortError, RelPath, Stage,
     StageDefinition, StageId, Value, VarsSource, add_stage, set_frozen,
 };
 
@@ -20,7 +20,7 @@ use crate::recover;
 use crate::view::{Broken, View};
 
 /// A stage to be written into the `dvc.yaml` of a directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StageAddRequest {
     /// Its name.
     pub name: String,
@@ -87,7 +87,7 @@ pub enum StageError {
         /// Why not.
         source: EditError,
     },
-    /// A `.dvc` file, which has no stage that could be frozen.
+    /// A file that is not there, or one of several stages of which none is named.
     #[error("`{file}` has no stage to freeze")]
     NoStage {
         /// The file.
@@ -158,23 +158,30 @@ impl Project {
         Ok(added)
     }
 
-    /// Freezes a stage, so that it is never run, or unfreezes it. It can be undone.
+    /// Freezes a stage, so that it is never run, or unfreezes it; a `.dvc` file is frozen as a whole. It can be undone.
     ///
     /// # Errors
     ///
-    /// [`StageError::Edit`] when there is no such stage or a template makes it.
+    /// [`StageError::Edit`] when there is no such stage or a template makes it, [`StageError::NoStage`] for a `dvc.yaml`
+    /// without a name and a `.dvc` file that does not exist.
     pub fn set_frozen(&self, ctx: &Ctx<'_>, id: &StageId, frozen: bool) -> Result<(), Error> {
-        let StageId { file, name: Some(name) } = id else {
-            return Err(StageError::NoStage { file: id.file.clone() }.into());
-        };
+        let StageId { file, name } = id;
         let _hold = Hold::brief(ctx, self)?;
         recover::recover(self, ctx)?;
-        let text = files::read(&file.under(self.root()))?.unwrap_or_default();
-        let text = String::from_utf8(text).map_err(|_| Error::NotText { file: file.clone() })?;
+        let bytes = files::read(&file.under(self.root()))?;
+        if name.is_none() && (bytes.is_none() || file.file_name() == Some("dvc.yaml")) {
+            return Err(StageError::NoStage { file: file.clone() }.into());
+        }
+        let text = String::from_utf8(bytes.unwrap_or_default());
+        let text = text.map_err(|_| Error::NotText { file: file.clone() })?;
         let edit = |source| StageError::Edit { file: file.clone(), source };
-        let after = set_frozen(&text, name, frozen).map_err(edit)?;
+        let wrong = |source| Error::Recorded { file: file.clone(), source };
+        let after = match name {
+            Some(name) => set_frozen(&text, name, frozen).map_err(edit)?,
+            None => DvcFile::set_frozen(&text, frozen).map_err(wrong)?,
+        };
         if after != text {
-            let mut changes = Changes::begin(self, OperationKind::Stage, name);
+            let mut changes = Changes::begin(self, OperationKind::Stage, &id.to_string());
             changes.write(ctx, file, after.as_bytes())?;
             changes.finish(ctx)?;
         }

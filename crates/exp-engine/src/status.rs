@@ -1,15 +1,19 @@
-//! What differs from what was recorded, stage by stage, and what a run would do. Nothing is changed.
+//! What differs from what was recorded, stage by stage. Nothing is changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::thread;
 
 use exp_core::{
-    Ctx, Look, Pipeline, Plan, PlanOptions, Reach, Reason, RelPath, SelectError, Selection,
-    Sources, StageId, Target, changes, plan, select,
+    Ctx, Expect, Look, Pipeline, Reach, Reason, RelPath, SelectError, Selection, StageId, Target,
+    Verdict, changes, select,
 };
-use exp_refs::Experiment;
+use exp_refs::{Experiment, TreeChange};
 
 use crate::change::Changes;
 use crate::error::Error;
+use crate::forecast::{Forecast, ForecastRequest, StageForecast};
+use crate::history::PastRuns;
 use crate::operation::OperationKind;
 use crate::ports::{WorkspaceArtifacts, WorkspaceInputs};
 use crate::project::Project;
@@ -70,6 +74,18 @@ pub enum Holds {
     },
 }
 
+/// Everything that `exp status` tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overview {
+    /// What a run of everything would do with the stages that were asked for, in the order of execution. Where stages do
+    /// not fit together, what differs from their records, in the order of collection.
+    pub forecast: Forecast,
+    /// Whether all of them are as they are recorded.
+    pub is_clean: bool,
+    /// What the workspace holds; `None` before the first commit, and where it cannot be told.
+    pub holds: Option<Holds>,
+}
+
 impl Project {
     /// Compares stages with what was recorded of them. Works on a pipeline whose stages do not fit together too.
     ///
@@ -78,24 +94,36 @@ impl Project {
     /// When a pipeline file cannot be read or a target does not exist.
     pub fn status(&self, ctx: &Ctx<'_>, request: &StatusRequest) -> Result<StatusReport, Error> {
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
-        let pipeline = Pipeline::unchecked(view.stages.clone());
+        self.status_of(ctx, &view, request)
+    }
+
+    fn status_of(
+        &self,
+        ctx: &Ctx<'_>,
+        view: &View,
+        request: &StatusRequest,
+    ) -> Result<StatusReport, Error> {
+        let pipeline = Pipeline::unchecked(Arc::clone(&view.stages));
         let ids: Vec<StageId> = if request.targets.is_empty() {
             pipeline.stages().iter().map(|stage| stage.id.clone()).collect()
         } else {
-            let targets = self.status_targets(&view, &pipeline, request)?;
+            let targets = self.status_targets(view, &pipeline, request)?;
             let reach = if request.with_upstream { Reach::Upstream } else { Reach::Single };
             select(&pipeline, &Selection::Targets { targets, reach })?
         };
         let inputs = WorkspaceInputs::new(self, HashMap::new());
+        inputs.look_ahead(ctx, ids.iter().filter_map(|id| pipeline.stage(id)));
         let scratch = Changes::begin(self, OperationKind::Run, "status");
         let artifacts = WorkspaceArtifacts::new(self, &inputs, scratch);
         let look = Look { inputs: &inputs, artifacts: &artifacts, allow_missing: None };
         let mut report = StatusReport::default();
         for stage in ids.iter().filter_map(|id| pipeline.stage(id)) {
             ctx.check()?;
+            let mut reasons = changes(ctx, stage, view.recorded(&stage.id), &look)?;
+            reasons.extend(view.edited.contains(&stage.id).then_some(Reason::Checksum));
             report.stages.push(StageStatus {
                 id: stage.id.clone(),
-                reasons: changes(ctx, stage, view.recorded(&stage.id), &look)?,
+                reasons,
                 is_frozen: stage.frozen,
                 has_deps: !(stage.deps.is_empty() && stage.params.is_empty()),
             });
@@ -103,52 +131,81 @@ impl Project {
         Ok(report)
     }
 
-    /// Forecasts what a run of `selection` would do, with its reasons.
+    /// Looks at stages as [`Project::status`] does, says what a run would do with them, and what the workspace holds: all
+    /// of one moment, and as much of it at the same time as there are cores for.
     ///
     /// # Errors
     ///
-    /// When the pipeline is broken or a target does not exist.
-    pub fn forecast(
-        &self,
-        ctx: &Ctx<'_>,
-        selection: &Selection,
-        options: PlanOptions,
-    ) -> Result<Plan, Error> {
-        let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
-        let pipeline = view.pipeline()?;
-        let order = select(&pipeline, selection)?;
-        let inputs = WorkspaceInputs::new(self, HashMap::new());
-        let scratch = Changes::begin(self, OperationKind::Run, "status");
-        let artifacts = WorkspaceArtifacts::new(self, &inputs, scratch);
-        let recorded = |id: &StageId| view.recorded(id).cloned();
-        let sources = Sources { recorded: &recorded, inputs: &inputs, artifacts: &artifacts };
-        Ok(plan(ctx, &pipeline, &order, sources, options)?)
+    /// When a pipeline file cannot be read or a target does not exist. That it cannot be told what the workspace holds is
+    /// none.
+    pub fn overview(&self, ctx: &Ctx<'_>, request: &StatusRequest) -> Result<Overview, Error> {
+        thread::scope(|scope| {
+            let compared = scope.spawn(|| self.git().worktree_changes());
+            let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
+            thread::scope(|scope| {
+                let held = scope.spawn(|| {
+                    let compared = compared.join().ok()?.ok()?;
+                    self.holds_of(&view, compared).ok()
+                });
+                let (forecast, is_clean) = self.looked_at(ctx, &view, request)?;
+                Ok(Overview { forecast, is_clean, holds: held.join().ok().flatten() })
+            })
+        })
     }
 
-    /// Returns which recorded state the workspace is equal to: code, parameters, lock files and small outputs.
-    /// What the store keeps is compared by its lock entry, so look at [`Project::status`] first.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoCommit`] when there is nothing to compare with.
-    pub fn holds(&self) -> Result<Holds, Error> {
+    /// Forecasts a run for the stages that are asked about, and says whether all of them are as recorded.
+    fn looked_at(
+        &self,
+        ctx: &Ctx<'_>,
+        view: &View,
+        request: &StatusRequest,
+    ) -> Result<(Forecast, bool), Error> {
+        let whole = self.forecast_of(ctx, view, &ForecastRequest::default(), HashMap::new());
+        if request.targets.is_empty() {
+            match whole {
+                // Of stages that do not fit together nothing can be forecast, but what differs can be said.
+                Err(Error::Graph(_)) => {}
+                whole => {
+                    let whole = whole?;
+                    let is_clean = whole.stages.iter().all(|one| one.verdict == Verdict::Fresh);
+                    return Ok((whole, is_clean));
+                }
+            }
+            let report = self.status_of(ctx, view, request)?;
+            return Ok((as_it_is(&report), report.is_clean()));
+        }
+        let report = self.status_of(ctx, view, request)?;
+        let mut forecast = match whole {
+            Err(Error::Graph(_)) => as_it_is(&report),
+            whole => whole?,
+        };
+        let wanted: HashSet<&StageId> = report.stages.iter().map(|stage| &stage.id).collect();
+        forecast.stages.retain(|stage| wanted.contains(&stage.id));
+        Ok((forecast, report.is_clean()))
+    }
+
+    /// Returns which recorded state the workspace is equal to: code, parameters, lock files and small outputs. What the
+    /// store keeps is compared by its lock entry, so look at the stages too. `compared` is what Git finds different.
+    fn holds_of(&self, view: &View, compared: Vec<TreeChange>) -> Result<Holds, Error> {
         let head = self.git().head()?.commit.ok_or(Error::NoCommit)?;
-        let view = View::load(&self.workspace(), self.root(), Broken::Note)?;
-        let changes = snapshot::changes(self, &view, &std::collections::BTreeSet::new())?;
+        let changes = snapshot::completed(self, view, &BTreeSet::new(), compared)?;
         if changes.is_empty() {
             return Ok(Holds::Head);
         }
         let n_files = changes.len();
+        let mut others = self.experiments().list()?;
+        others.retain(|other| other.is_finished && other.baseline == head);
+        if others.is_empty() {
+            // There is nothing else to be equal to, so nothing needs to be written into the repository to compare.
+            return Ok(Holds::Unsaved { n_files });
+        }
         let base = self.git().commit(head)?.tree;
         let tree = self.git().write_tree(base, &changes)?;
         if tree == base {
             return Ok(Holds::Head);
         }
         let mut newest: Option<(i64, Experiment)> = None;
-        for experiment in self.experiments().list()? {
-            if !experiment.is_finished || experiment.baseline != head {
-                continue;
-            }
+        for experiment in others {
             let commit = self.git().commit(experiment.commit)?;
             let at = commit.time.seconds;
             if commit.tree == tree && newest.as_ref().is_none_or(|(known, _)| *known < at) {
@@ -160,7 +217,7 @@ impl Project {
     }
 
     /// Reads targets: an output stands for the stage that declares it.
-    fn status_targets(
+    pub(crate) fn status_targets(
         &self,
         view: &View,
         pipeline: &Pipeline,
@@ -192,4 +249,24 @@ impl Project {
         }
         Ok(targets)
     }
+}
+
+/// Returns what is known of stages that nothing can be forecast of.
+fn as_it_is(report: &StatusReport) -> Forecast {
+    let stages = report.stages.iter().map(|stage| {
+        let (verdict, expect) = if stage.reasons.is_empty() {
+            (Verdict::Fresh, Expect::Nothing)
+        } else {
+            (Verdict::Stale(stage.reasons.clone()), Expect::Run)
+        };
+        StageForecast {
+            id: stage.id.clone(),
+            verdict,
+            expect,
+            is_frozen: stage.is_frozen,
+            waits_for: Vec::new(),
+            past: PastRuns::default(),
+        }
+    });
+    Forecast { stages: stages.collect() }
 }

@@ -5,6 +5,7 @@
 //! was interrupted is continued by doing it again.
 
 mod check;
+pub(crate) mod mount;
 mod needs;
 mod pull;
 mod push;
@@ -14,17 +15,23 @@ pub use pull::{PullReport, PullRequest, RemoteSelection};
 pub use push::{PushReport, PushRequest};
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use exp_cache::{DirRemote, Modes, TransferError, TransferStats};
-use exp_core::{ObjectId, RelPath};
+use exp_cache::{AddressError, Modes, Remote, StorageAddress, TransferError, TransferStats};
+use exp_core::{Algorithm, Digest, ObjectId, RelPath};
 use exp_refs::{ExpName, TransportError};
 
 use crate::config::RemoteConfig;
 use crate::error::{Error, ErrorKind};
 use crate::project::Project;
+use crate::versions::VersionMap;
 
-/// Threads that move objects when nothing else is configured.
-const JOBS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+/// Objects moved at once to and from a directory, when nothing else is configured.
+const NEAR_JOBS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+/// Objects moved at once over a network, when nothing else is configured.
+const FAR_JOBS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 /// Why experiments or data were not sent or received.
 #[derive(Debug, thiserror::Error)]
@@ -44,13 +51,49 @@ pub enum SyncError {
         /// Their size together, as far as it is recorded.
         bytes: u64,
     },
-    /// A data remote that is not a directory.
-    #[error("data remote `{name}` is of another kind: `{scheme}`")]
-    UnsupportedRemote {
+    /// Data has no remote: neither a remote of its own nor a default one.
+    #[error("no data remote is set{}", for_outputs(*n_outputs))]
+    NoDefaultRemote {
+        /// How many outputs have none; none at all when recorded runs have no remote.
+        n_outputs: usize,
+    },
+    /// A remote that is to keep versions of files on a storage that cannot.
+    #[error(
+        "data remote `{name}` sets `{option}`, which needs a bucket of S3, Google Cloud Storage or Azure"
+    )]
+    VersionedRemote {
         /// The remote.
         name: String,
-        /// The scheme of its URL.
-        scheme: String,
+        /// The option: `version_aware` or `worktree`.
+        option: &'static str,
+    },
+    /// What needs objects is to be done with a remote that keeps versions of files instead.
+    #[error("data remote `{name}` keeps versions of files and has no objects")]
+    OnlyVersions {
+        /// The remote.
+        name: String,
+    },
+    /// Data of other revisions is to be sent to a remote that keeps versions, which only the workspace can record.
+    #[error("data remote `{name}` keeps versions of files, which no commit can record afterwards")]
+    VersionedRevisions {
+        /// The remote.
+        name: String,
+    },
+    /// A data remote in a directory that was on another file system before and is empty or gone now.
+    #[error("data remote `{name}` is not there: `{}` was on another file system before", path.display())]
+    NotMounted {
+        /// The remote.
+        name: String,
+        /// The directory.
+        path: std::path::PathBuf,
+    },
+    /// A data remote whose address or options cannot be used.
+    #[error("data remote `{name}` cannot be used")]
+    UnusableRemote {
+        /// The remote.
+        name: String,
+        /// What is wrong.
+        source: AddressError,
     },
     /// Data that an experiment needs is neither in the store nor on the data remote. Nothing was sent.
     #[error("{} neither in the store nor on the data remote: {}", count(missing.len()), listed(missing))]
@@ -92,15 +135,21 @@ impl SyncError {
     /// Returns what kind of failure this is.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoRemote { .. } | Self::UnsupportedRemote { .. } => ErrorKind::Config,
+            Self::NoRemote { .. }
+            | Self::NoDefaultRemote { .. }
+            | Self::VersionedRemote { .. }
+            | Self::OnlyVersions { .. }
+            | Self::UnusableRemote { .. } => ErrorKind::Config,
             Self::MissingData { .. }
             | Self::NotOnRemote { .. }
             | Self::Transport(TransportError::Missing { .. }) => ErrorKind::NotFound,
-            Self::Transport(TransportError::InvalidRemote { .. }) => ErrorKind::Usage,
+            Self::VersionedRevisions { .. }
+            | Self::Transport(TransportError::InvalidRemote { .. }) => ErrorKind::Usage,
             Self::Transport(TransportError::Cancelled(_)) => ErrorKind::Cancelled,
             Self::Transfer(error) => match &**error {
                 TransferError::Cancelled(_) => ErrorKind::Cancelled,
                 TransferError::Damaged { .. } => ErrorKind::Corrupt,
+                TransferError::NoVersions { .. } => ErrorKind::Config,
                 _ => ErrorKind::Environment,
             },
             _ => ErrorKind::Environment,
@@ -137,7 +186,7 @@ pub struct DataSyncOptions {
     pub run_cache: bool,
     /// Whether refs are sent although data is missing or has no remote to go to.
     pub allow_missing: bool,
-    /// How many objects are moved at once; without, what is configured for the remote, or 8.
+    /// How many objects are moved at once; without, what is configured for the remote, or a number that suits it.
     pub jobs: Option<NonZeroUsize>,
 }
 
@@ -162,10 +211,13 @@ pub struct DataTransfer {
     pub already_there: u64,
     /// Recorded runs that were moved.
     pub n_runs: u64,
+    /// How long it took, without looking at what is there.
+    pub took: Duration,
 }
 
 impl DataTransfer {
-    fn add(&mut self, stats: &TransferStats) {
+    pub(crate) fn add(&mut self, stats: &TransferStats, began: Instant) {
+        self.took += began.elapsed();
         self.moved += stats.moved;
         self.bytes += stats.bytes;
         self.already_there += stats.already_there;
@@ -174,12 +226,47 @@ impl DataTransfer {
 
 /// A data remote that can be used.
 pub(crate) struct OpenRemote {
-    config: RemoteConfig,
-    remote: DirRemote,
+    pub(crate) config: RemoteConfig,
+    pub(crate) remote: Remote,
 }
 
 impl OpenRemote {
-    fn transfer(&self) -> DataTransfer {
+    /// Forgets what is remembered of it, so that it is asked for everything.
+    pub(crate) fn refreshed(self) -> Self {
+        self.remote.forget();
+        self
+    }
+
+    /// Returns whether it keeps versions of files under their own paths, and no objects.
+    pub(crate) fn keeps_versions(&self) -> bool {
+        versions_option(&self.config).is_some()
+    }
+
+    /// Returns whether others change files there, too, which `update` brings here.
+    pub(crate) fn is_worktree(&self) -> bool {
+        self.config.flag("worktree")
+    }
+
+    /// Returns it with the objects that records say are there, if it keeps versions; any other as it is.
+    pub(crate) fn with_versions(self, versions: &VersionMap) -> Self {
+        if !self.keeps_versions() {
+            return self;
+        }
+        let remote = Remote::new(Arc::new(versions.on(&self)));
+        Self { remote, ..self }
+    }
+
+    /// Returns its name in the configuration.
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Returns the remote itself.
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    pub(crate) fn transfer(&self) -> DataTransfer {
         DataTransfer {
             remote: self.config.name.clone(),
             url: self.config.shown_url(),
@@ -187,9 +274,10 @@ impl OpenRemote {
         }
     }
 
-    fn jobs(&self, asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    pub(crate) fn jobs(&self, asked: Option<NonZeroUsize>) -> NonZeroUsize {
         let configured = || self.config.option("jobs")?.trim().parse().ok();
-        asked.or_else(configured).unwrap_or(JOBS)
+        let is_near = self.remote.storage().abilities().is_near;
+        asked.or_else(configured).unwrap_or(if is_near { NEAR_JOBS } else { FAR_JOBS })
     }
 }
 
@@ -199,24 +287,67 @@ impl Project {
         self.config().text("exp", "git_remote").unwrap_or("origin").to_owned()
     }
 
-    /// Opens a data remote by name, or the default one; `None` when there is no default.
+    /// Opens a data remote that has objects, by name, or the default one; `None` when there is no default.
     pub(crate) fn data_remote(&self, name: Option<&str>) -> Result<Option<OpenRemote>, Error> {
+        match self.any_remote(name)? {
+            Some(open) if open.keeps_versions() => {
+                Err(SyncError::OnlyVersions { name: open.config.name }.into())
+            }
+            open => Ok(open),
+        }
+    }
+
+    /// Opens a data remote, also one that keeps versions, by name, or the default one; `None` when there is no default.
+    pub(crate) fn any_remote(&self, name: Option<&str>) -> Result<Option<OpenRemote>, Error> {
         let default = self.config().default_remote();
         let Some(name) = name.map(str::to_owned).or(default) else { return Ok(None) };
         let config = self.config().remote(&name)?;
-        let Some(dir) = config.directory() else {
-            let scheme = config.scheme().to_owned();
-            return Err(SyncError::UnsupportedRemote { name, scheme }.into());
-        };
+        let versions = versions_option(&config);
         let modes =
             Modes { umask: self.options().umask, group_shared: self.config().cache_shared() };
-        let remote = DirRemote::new(dir, modes);
+        let mut options = config.exposed();
+        if versions == Some("worktree") {
+            // It is one that keeps versions, unless somebody says the opposite.
+            if config.option("version_aware").is_some() {
+                let reason = "needs `version_aware`".to_owned();
+                let source = AddressError::Option { name: "worktree".to_owned(), reason };
+                return Err(SyncError::UnusableRemote { name, source }.into());
+            }
+            options.insert("version_aware".to_owned(), "true".to_owned());
+        }
+        let address = StorageAddress { url: config.url.clone(), options, modes };
+        let storage = (self.options().storages.open(&address))
+            .map_err(|source| SyncError::UnusableRemote { name: name.clone(), source })?;
+        if let Some(option) = versions.filter(|_| !storage.abilities().versions) {
+            return Err(SyncError::VersionedRemote { name, option }.into());
+        }
+        if let Some(dir) = config.directory() {
+            mount::check(self, &config, dir)?;
+        }
+        let mut remote = Remote::new(storage);
+        if !remote.storage().abilities().is_near && versions.is_none() {
+            let name = Digest::of(Algorithm::Md5, config.url.as_bytes()).to_hex();
+            remote = remote.remembered_in(&self.scratch().join("remotes").join(name));
+        }
         Ok(Some(OpenRemote { config, remote }))
     }
 }
 
+/// Returns the option that makes a remote keep versions of files.
+fn versions_option(config: &RemoteConfig) -> Option<&'static str> {
+    ["version_aware", "worktree"].into_iter().find(|option| config.flag(option))
+}
+
 fn count(n: usize) -> String {
     if n == 1 { "1 object is".to_owned() } else { format!("{n} objects are") }
+}
+
+fn for_outputs(n: usize) -> String {
+    match n {
+        0 => String::new(),
+        1 => " for 1 output".to_owned(),
+        n => format!(" for {n} outputs"),
+    }
 }
 
 fn is_or_are(n: usize) -> &'static str {

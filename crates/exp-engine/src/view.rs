@@ -1,32 +1,53 @@
 //! The pipeline and what was recorded of it, as one source has them at one moment.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use exp_core::{
-    DvcFile, LockFile, Pipeline, PipelineFile, PortError, RelPath, Stage, StageId, StageLock,
-    Value, VarsSource,
+    ArgumentStyle, DvcFile, ExtrasFile, GraphError, LockError, LockFile, Pipeline, PipelineFile,
+    PortError, RelPath, SelectError, Selection, Stage, StageId, StageLock, Target, Value,
+    VarsSource, select,
 };
 use exp_params::Format;
 
 use crate::error::Error;
-use crate::recorded::lock_file_of;
+use crate::recorded::{extras_file_of, lock_file_of};
 use crate::source::Source;
 
 /// Everything that the pipeline files of a workspace or a commit say. Immutable from here on.
 #[derive(Debug, Default)]
 pub struct View {
     /// All stages in the order of collection: directory by directory, `.dvc` files and `dvc.yaml` by name.
-    pub stages: Vec<Stage>,
-    /// Each `dvc.yaml` with what else it declares.
+    pub stages: Arc<[Stage]>,
+    /// Each `dvc.yaml` with what else it declares; its stages are among [`View::stages`] and not here.
     pub files: Vec<PipelineFile>,
     /// What was recorded, by `dvc.yaml`.
     pub locks: BTreeMap<RelPath, LockFile>,
     /// What `.dvc` files record, by address.
     pub data: BTreeMap<StageId, StageLock>,
+    /// Imports whose file does not have the digest that it says, or says none: it was edited, or nothing was fetched.
+    pub edited: BTreeSet<StageId>,
     /// Files that could not be read, and why; empty unless errors were tolerated.
     pub broken: Vec<(RelPath, Error)>,
+    pipeline: OnceLock<Result<Pipeline, GraphError>>,
+}
+
+/// Below so many bytes a lock file is read sooner than a thread for it has begun.
+const LONG: usize = 1 << 18;
+
+/// Completes records with what `exp.lock` beside the lock file says of them.
+fn add_extras(source: &dyn Source, file: &RelPath, lock_file: &mut LockFile) -> Result<(), Error> {
+    let file = extras_file_of(file);
+    let Some(bytes) = source.read(&file)? else { return Ok(()) };
+    let extras = ExtrasFile::parse(&String::from_utf8_lossy(&bytes))
+        .map_err(|source| Error::Recorded { file, source })?;
+    for (name, lock) in &mut lock_file.stages {
+        lock.extras = extras.of(name, lock);
+    }
+    Ok(())
 }
 
 /// What happens when a pipeline file cannot be read.
@@ -48,6 +69,7 @@ impl View {
     /// Only when the source itself fails, or with [`Broken::Fail`] for the first file that is wrong.
     pub fn load(source: &dyn Source, root: &Path, broken: Broken) -> Result<Self, Error> {
         let mut view = Self::default();
+        let mut stages: Vec<Stage> = Vec::new();
         let mut todo = vec![RelPath::root()];
         while let Some(dir) = todo.pop() {
             let entries = source.entries(&dir)?;
@@ -55,7 +77,7 @@ impl View {
                 // Another project, with a pipeline of its own.
                 continue;
             }
-            let n_before = view.stages.len();
+            let n_before = stages.len();
             for entry in entries.iter().filter(|entry| !entry.is_dir) {
                 let is_pipeline = entry.name == "dvc.yaml";
                 let is_data = entry.name.strip_suffix(".dvc").is_some_and(|stem| !stem.is_empty());
@@ -68,12 +90,12 @@ impl View {
                     view.read_data(source, &file, root)
                 };
                 match (read, broken) {
-                    (Ok(()), _) => {}
+                    (Ok(found), _) => stages.extend(found),
                     (Err(error), Broken::Note) => view.broken.push((file, error)),
                     (Err(error), Broken::Fail) => return Err(error),
                 }
             }
-            let outs: Vec<RelPath> = view.stages[n_before..]
+            let outs: HashSet<RelPath> = stages[n_before..]
                 .iter()
                 .flat_map(|stage| &stage.outs)
                 .filter_map(|out| out.location.workspace().cloned())
@@ -85,6 +107,7 @@ impl View {
                 }
             }
         }
+        view.stages = stages.into();
         Ok(view)
     }
 
@@ -93,34 +116,48 @@ impl View {
         source: &dyn Source,
         file: &RelPath,
         root: &Path,
-    ) -> Result<(), Error> {
-        let Some(bytes) = source.read(file)? else { return Ok(()) };
+    ) -> Result<Vec<Stage>, Error> {
+        let Some(bytes) = source.read(file)? else { return Ok(Vec::new()) };
         let text = String::from_utf8_lossy(&bytes);
-        let vars = Vars { source, failure: RefCell::new(None) };
-        let parsed = PipelineFile::parse(file, &text, root, &vars);
-        if let Some(failure) = vars.failure.into_inner() {
-            return Err(failure);
-        }
-        let parsed = parsed?;
         let lock = lock_file_of(file);
-        if let Some(bytes) = source.read(&lock)? {
-            let lock_file = LockFile::parse(&String::from_utf8_lossy(&bytes))
-                .map_err(|source| Error::Recorded { file: lock, source })?;
+        let lock_bytes = source.read(&lock)?;
+        let (parsed, lock_file) = beside(lock_bytes.as_deref(), || {
+            let vars = Vars { source, failure: RefCell::new(None) };
+            let parsed = PipelineFile::parse(file, &text, root, &vars);
+            match vars.failure.into_inner() {
+                Some(failure) => Err(failure),
+                None => Ok(parsed?),
+            }
+        });
+        let mut parsed = parsed?;
+        let lock_file = lock_file.map_err(|source| Error::Recorded { file: lock, source })?;
+        if let Some(mut lock_file) = lock_file {
+            if parsed.stages.iter().any(|stage| !stage.settings.extras.is_empty()) {
+                add_extras(source, file, &mut lock_file)?;
+            }
             self.locks.insert(file.clone(), lock_file);
         }
-        self.stages.extend(parsed.stages.iter().cloned());
+        let stages = std::mem::take(&mut parsed.stages);
         self.files.push(parsed);
-        Ok(())
+        Ok(stages)
     }
 
-    fn read_data(&mut self, source: &dyn Source, file: &RelPath, root: &Path) -> Result<(), Error> {
-        let Some(bytes) = source.read(file)? else { return Ok(()) };
+    fn read_data(
+        &mut self,
+        source: &dyn Source,
+        file: &RelPath,
+        root: &Path,
+    ) -> Result<Vec<Stage>, Error> {
+        let Some(bytes) = source.read(file)? else { return Ok(Vec::new()) };
         let wrong = |source| Error::Recorded { file: file.clone(), source };
-        let parsed = DvcFile::parse(&String::from_utf8_lossy(&bytes)).map_err(wrong)?;
+        let parsed =
+            DvcFile::parse_at(&String::from_utf8_lossy(&bytes), file, root).map_err(wrong)?;
         let stage = parsed.to_stage(file, root).map_err(wrong)?;
         self.data.insert(stage.id.clone(), parsed.recorded());
-        self.stages.push(stage);
-        Ok(())
+        if !parsed.deps.is_empty() && parsed.md5 != Some(parsed.stage_md5()) {
+            self.edited.insert(stage.id.clone());
+        }
+        Ok(vec![stage])
     }
 
     /// Returns what was recorded of a stage.
@@ -131,9 +168,31 @@ impl View {
         }
     }
 
-    /// Returns the pipeline, checked as a whole.
-    pub fn pipeline(&self) -> Result<Pipeline, Error> {
-        Ok(Pipeline::new(self.stages.clone())?)
+    /// Returns the pipeline, checked as a whole; the first call makes it.
+    pub fn pipeline(&self) -> Result<&Pipeline, Error> {
+        let pipeline = self.pipeline.get_or_init(|| Pipeline::new(Arc::clone(&self.stages)));
+        pipeline.as_ref().map_err(|error| error.clone().into())
+    }
+
+    /// Finds the stages that `selection` means, in the order of execution. Of a `dvc.yaml` that declares none, none.
+    pub(crate) fn select(
+        &self,
+        pipeline: &Pipeline,
+        selection: &Selection,
+    ) -> Result<Vec<StageId>, SelectError> {
+        let Selection::Targets { targets, reach } = selection else {
+            return select(pipeline, selection);
+        };
+        let is_empty = |file: &RelPath| {
+            self.files.iter().any(|known| known.file == *file)
+                && !self.stages.iter().any(|stage| stage.id.file == *file)
+        };
+        let targets = targets.iter().filter(|target| match target {
+            Target::File(file) | Target::Glob { file, .. } => !is_empty(file),
+            _ => true,
+        });
+        let targets = targets.cloned().collect();
+        select(pipeline, &Selection::Targets { targets, reach: *reach })
     }
 
     /// Returns the stage whose output contains `path` or lies at it.
@@ -147,6 +206,25 @@ impl View {
     }
 }
 
+/// Reads a lock file while `work` is done, where that is worth a thread. None is read of nothing.
+fn beside<T>(
+    lock: Option<&[u8]>,
+    work: impl FnOnce() -> T,
+) -> (T, Result<Option<LockFile>, LockError>) {
+    let read = |bytes: &[u8]| LockFile::parse(&String::from_utf8_lossy(bytes));
+    let Some(lock) = lock.filter(|lock| lock.len() >= LONG) else {
+        return (work(), lock.map(read).transpose());
+    };
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || read(lock));
+        let done = work();
+        match reader.join() {
+            Ok(read) => (done, read.map(Some)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
 /// Reads the files that templates take values from.
 struct Vars<'s> {
     source: &'s dyn Source,
@@ -154,6 +232,14 @@ struct Vars<'s> {
 }
 
 impl VarsSource for Vars<'_> {
+    fn loads_unused(&self) -> bool {
+        self.source.is_workspace()
+    }
+
+    fn arguments(&self) -> ArgumentStyle {
+        self.source.arguments()
+    }
+
     fn load(&self, file: &RelPath) -> Result<Option<Value>, PortError> {
         let bytes = self.source.read(file).map_err(|error| PortError::from(Error::from(error)))?;
         let Some(bytes) = bytes else { return Ok(None) };

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use exp_core::{Ctx, RelPath};
+use exp_core::RelPath;
 use exp_refs::{CommitId, Content, Descend, TreeChange, TreeEdit, TreeId};
 
 use crate::error::Error;
@@ -23,62 +23,72 @@ pub(crate) struct PrivateTree {
     root: PathBuf,
 }
 
+/// Stores what the workspace holds now, with the texts of `overlay` in place of some files.
+pub(crate) fn workspace_tree(
+    project: &Project,
+    baseline: CommitId,
+    overlay: &HashMap<RelPath, String>,
+) -> Result<TreeId, Error> {
+    let git = project.git();
+    let view = View::load(&project.workspace(), project.root(), Broken::Fail)?;
+    let mut changes = snapshot::changes(project, &view, &overlay.keys().cloned().collect())?;
+    for (file, text) in overlay {
+        let path = project.git_path(file)?;
+        let executable = false;
+        let content = Content::Bytes(text.clone().into_bytes());
+        changes.push(TreeChange { path, edit: TreeEdit::Write { content, executable } });
+    }
+    Ok(git.write_tree(git.commit(baseline)?.tree, &changes)?)
+}
+
 impl PrivateTree {
-    /// Makes a work tree of what the workspace holds now, with the texts of `overlay` in place of some files.
-    pub(crate) fn create(
+    /// Chooses a place that no other work tree has. Nothing is made there yet, so that it can be written down before.
+    pub(crate) fn reserve(project: &Project) -> Self {
+        Self { root: project.scratch().join("work").join(Owner::this_process().unique()) }
+    }
+
+    /// Makes the work tree, of the files of `tree`. It is nobody's work and need not survive a power cut.
+    pub(crate) fn fill(
+        &self,
         project: &Project,
-        ctx: &Ctx<'_>,
         baseline: CommitId,
-        overlay: &HashMap<RelPath, String>,
-    ) -> Result<Self, Error> {
-        ctx.check()?;
+        tree: TreeId,
+    ) -> Result<(), Error> {
         let git = project.git();
-        let view = View::load(&project.workspace(), project.root(), Broken::Fail)?;
-        let mut changes = snapshot::changes(project, &view, &overlay.keys().cloned().collect())?;
-        for (file, text) in overlay {
-            let path = project.git_path(file)?;
-            let executable = false;
-            let content = Content::Bytes(text.clone().into_bytes());
-            changes.push(TreeChange { path, edit: TreeEdit::Write { content, executable } });
-        }
-        let base = git.commit(baseline)?.tree;
-        let tree = git.write_tree(base, &changes)?;
-        let root = project.scratch().join("work").join(Owner::this_process().unique());
-        let made = Self { root };
-        let git_dir = made.root.join(".git");
+        let git_dir = self.root.join(".git");
         for dir in ["objects/info", "objects/pack", "refs/heads"] {
             let dir = git_dir.join(dir);
             fs::create_dir_all(&dir).map_err(FileError::at("create", &dir))?;
         }
-        let write = |name: &str, text: String| files::write(&git_dir.join(name), text.as_bytes());
-        write("HEAD", format!("{baseline}\n"))?;
-        write(
-            "objects/info/alternates",
-            format!("{}\n", git.common_dir().join("objects").display()),
-        )?;
+        let write = |path: PathBuf, text: String| {
+            fs::write(&path, text).map_err(FileError::at("write", &path))
+        };
+        write(git_dir.join("HEAD"), format!("{baseline}\n"))?;
+        let objects = git.common_dir().join("objects");
+        write(git_dir.join("objects/info/alternates"), format!("{}\n", objects.display()))?;
         // The project's own configuration has the identity and the filters; the work tree is this one.
         let config = files::read(&git.common_dir().join("config"))?.unwrap_or_default();
         let config = String::from_utf8_lossy(&config).into_owned();
+        let root = self.root.display();
         write(
-            "config",
-            format!("{config}\n[core]\n\tbare = false\n\tworktree = {}\n", made.root.display()),
+            git_dir.join("config"),
+            format!("{config}\n[core]\n\tbare = false\n\tworktree = {root}\n"),
         )?;
-        made.fill(project, tree)?;
-        let inside = project.prefix().under(&made.root);
+        self.check_out(project, tree)?;
+        let inside = project.prefix().under(&self.root);
         let local = project.root().join(".dvc/config.local");
         let local = files::read(&local)?
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default();
         let cache = project.cache().root().display();
-        files::write(
-            &inside.join(".dvc/config.local"),
-            format!("{local}\n[cache]\n    dir = {cache}\n").as_bytes(),
-        )?;
-        Ok(made)
+        let dvc_dir = inside.join(".dvc");
+        fs::create_dir_all(&dvc_dir).map_err(FileError::at("create", &dvc_dir))?;
+        write(dvc_dir.join("config.local"), format!("{local}\n[cache]\n    dir = {cache}\n"))?;
+        Ok(())
     }
 
     /// Writes the files of `tree` and an index that agrees with them.
-    fn fill(&self, project: &Project, tree: TreeId) -> Result<(), Error> {
+    fn check_out(&self, project: &Project, tree: TreeId) -> Result<(), Error> {
         let git = exp_refs::OpenOptions {
             env: project.options().env.clone(),
             durable: project.options().durable,
@@ -121,7 +131,7 @@ impl PrivateTree {
     }
 
     /// Removes the work tree.
-    pub(crate) fn remove(self) -> Result<(), Error> {
+    pub(crate) fn remove(&self) -> Result<(), Error> {
         Ok(files::remove_all(&self.root)?)
     }
 }

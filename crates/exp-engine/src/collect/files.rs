@@ -10,7 +10,7 @@ use exp_cache::{Cache, CacheError, Tree as Manifest};
 use exp_core::{LockFile, ObjectId, RelPath};
 use exp_refs::{BlobId, EntryKind, Reader, TreeId};
 
-use crate::collect::problem::{failed, missing, unreadable};
+use crate::collect::problem::{failed, missing, no_text, unreadable};
 use crate::collect::shape::{Params, Shape, Usage, Usages};
 use crate::error::Error;
 use crate::recorded::lock_file_of;
@@ -32,7 +32,8 @@ pub(super) trait Files {
 
 /// Parses the bytes of a file.
 pub(super) fn parse(path: &str, bytes: &[u8], usage: &Usage) -> FileData {
-    match exp_params::parse(usage.format, &String::from_utf8_lossy(bytes)) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return FileData::Error(no_text(path)) };
+    match exp_params::parse(usage.format, text) {
         Ok(value) => FileData::Value(Arc::new(usage.take(value))),
         Err(error) => FileData::Error(unreadable(path, &error)),
     }
@@ -70,19 +71,23 @@ struct ShapesOf {
 /// What one thread remembers of the store.
 pub(super) struct StoreMemo<'c> {
     cache: &'c Cache,
+    /// Set when something could not be had of the store; it may be there another time.
+    pub(super) lacked: bool,
     objects: HashMap<(ObjectId, usize), FileData>,
     manifests: HashMap<ObjectId, Result<Arc<Manifest>, Arc<Problem>>>,
 }
 
 impl<'c> StoreMemo<'c> {
     pub(super) fn new(cache: &'c Cache) -> Self {
-        Self { cache, objects: HashMap::new(), manifests: HashMap::new() }
+        Self { cache, lacked: false, objects: HashMap::new(), manifests: HashMap::new() }
     }
 
     /// Returns the manifest of a directory.
     pub(super) fn manifest(&mut self, id: ObjectId) -> Result<Arc<Manifest>, Arc<Problem>> {
         let read = || self.cache.read_tree(&id).map(Arc::new).map_err(|error| failed(&error));
-        self.manifests.entry(id).or_insert_with(read).clone()
+        let manifest = self.manifests.entry(id).or_insert_with(read).clone();
+        self.lacked |= manifest.is_err();
+        manifest
     }
 
     /// Returns what a file holds.
@@ -92,7 +97,9 @@ impl<'c> StoreMemo<'c> {
             Err(CacheError::Missing { .. }) => FileData::Error(missing(path)),
             Err(error) => FileData::Error(failed(&error)),
         };
-        self.objects.entry((id, usage.id)).or_insert_with(read).clone()
+        let data = self.objects.entry((id, usage.id)).or_insert_with(read).clone();
+        self.lacked |= data.value().is_none();
+        data
     }
 }
 

@@ -28,6 +28,12 @@ pub(crate) fn unreadable(path: &str, error: &ParseError) -> Arc<Problem> {
     Arc::new(Problem { class: corrupted(error), message: format!("cannot read '{path}': {error}") })
 }
 
+/// Says that a file is not text.
+pub(crate) fn no_text(path: &str) -> Arc<Problem> {
+    let message = format!("cannot read '{path}': it is not UTF-8 text");
+    Arc::new(Problem { class: "EncodingError", message })
+}
+
 /// Says that a file is not there, in the words of Python.
 pub(crate) fn missing(path: &str) -> Arc<Problem> {
     let message = format!("[Errno 2] No such file or directory: '{path}'");
@@ -38,6 +44,12 @@ pub(crate) fn missing(path: &str) -> Arc<Problem> {
 pub(crate) fn not_recorded(path: &str) -> Arc<Problem> {
     let message = format!("[Errno 2] No storage files available: '{path}'");
     Arc::new(Problem { class: "FileNotFoundError", message })
+}
+
+/// Says that a run did not finish and that nothing tells how it ended.
+pub(crate) fn no_record() -> Arc<Problem> {
+    let message = "the record of the run is missing".to_owned();
+    Arc::new(Problem { class: "DvcException", message })
 }
 
 /// Says that an object cannot be read.

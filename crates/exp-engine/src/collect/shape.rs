@@ -102,7 +102,7 @@ impl Shape {
         shape.pipelines = view.files.iter().map(|file| file.file.clone()).collect();
         shape.add_params(view, params, usages);
         shape.add_metrics(view);
-        for stage in &view.stages {
+        for stage in view.stages.iter() {
             let edge = |written: &str, location: &Location, is_dep: bool| Edge {
                 shown: Arc::from(location.to_string()),
                 stage: stage.id.clone(),
@@ -143,7 +143,7 @@ impl Shape {
             default.is_optional = true;
             wanted.push(default);
         }
-        for stage in &view.stages {
+        for stage in view.stages.iter() {
             for param in &stage.params {
                 let Some(path) = param.location.workspace() else { continue };
                 let file = want(&mut wanted, path);

@@ -183,6 +183,7 @@ pub fn best(
 fn number(row: &ComparedRow<'_>, column: usize) -> Option<f64> {
     match row.cells.get(column)? {
         Cell::Value(value) => value.as_f64().filter(|number| !number.is_nan()),
+        Cell::Spread { mean, .. } => Some(*mean).filter(|number| !number.is_nan()),
         _ => None,
     }
 }

@@ -122,7 +122,12 @@ impl<'c> Rank<'c> {
             Cell::Value(value) => value
                 .as_f64()
                 .map_or_else(|| Self::Other(exp_params::python_str(value)), Self::Number),
-            Cell::Missing | Cell::Error(_) | Cell::Artifact(_) => Self::None,
+            Cell::Spread { mean, .. } if !mean.is_nan() => Self::Number(*mean),
+            Cell::Missing
+            | Cell::Error(_)
+            | Cell::Artifact(_)
+            | Cell::Spread { .. }
+            | Cell::Various(_) => Self::None,
         }
     }
 

@@ -61,7 +61,7 @@ fn table(baseline: &str, experiments: &[(&str, &str)]) -> ShowTable {
         is_reachable: None,
         rewritten_to: None,
     };
-    ShowTable { workspace: None, baselines: vec![baseline], vanished: Vec::new() }
+    ShowTable { baselines: vec![baseline], ..ShowTable::default() }
 }
 
 fn names(comparison: &Comparison<'_>) -> String {
@@ -156,7 +156,7 @@ fn experiments_without_a_value_come_last_whichever_way() {
     check_sort("m.json:acc", Order::Descending, Ok("text two one none nan broken"));
     check_sort("name", Order::Ascending, Ok("two none one nan text broken"));
     check_sort("lr", Order::Ascending, Err("`lr` is ambiguous, it may be p.yaml:lr or q.yaml:lr"));
-    check_sort("nope", Order::Ascending, Err("unknown sort column `nope`"));
+    check_sort("nope", Order::Ascending, Err("there is no metric or parameter `nope`"));
 }
 
 #[test]
@@ -229,4 +229,126 @@ fn the_best_row_is_found_by_the_leading_metric() {
         places,
         [RowPlace::Experiment(0, 0), RowPlace::Experiment(0, 2), RowPlace::Baseline(0)]
     );
+}
+
+fn many() -> ShowTable {
+    let mut table = table(
+        "m.json acc 0.1, p.yaml lr 1, p.yaml seed 0, q.yaml x 1",
+        &[
+            ("bold-yak", "m.json acc 0.9, p.yaml lr 1, p.yaml seed 1, q.yaml x 1"),
+            ("calm-otter", "m.json acc 0.7, p.yaml lr 1, p.yaml seed 2, q.yaml x 1"),
+            ("dry-wren", "m.json acc 0.5, p.yaml lr 2, p.yaml seed 1, q.yaml x 1"),
+            ("old-newt", "p.yaml lr 1, p.yaml seed 3, q.yaml x 1"),
+            ("red-finch", "broken dvc.yaml"),
+        ],
+    );
+    table.workspace = Some(revision("m.json acc 0.8, p.yaml lr 1, p.yaml seed 0"));
+    table
+}
+
+/// Names the rows that are left.
+fn left(table: &ShowTable) -> String {
+    let workspace = table.workspace.iter().map(|_| "workspace".to_owned());
+    let rows = table.baselines.iter().flat_map(|baseline| {
+        let names = baseline.experiments.iter().map(|row| row.name.to_string());
+        std::iter::once("main".to_owned()).chain(names).collect::<Vec<_>>()
+    });
+    workspace.chain(rows).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_condition_leaves_rows_out_and_a_commit_stays_with_its_experiments() {
+    for (condition, expect, n_left_out) in [
+        ("acc>0.6", "workspace main bold-yak calm-otter", 3),
+        ("acc>0.75 or lr=2", "workspace main bold-yak dry-wren", 3),
+        ("acc<0.2", "main", 6),
+        ("acc>99", "", 7),
+        ("acc=null", "main old-newt red-finch", 4),
+        ("name~^calm", "main calm-otter", 5),
+        ("name=workspace", "workspace", 6),
+        ("state=done and lr=1", "main bold-yak calm-otter old-newt", 3),
+        ("p.yaml:lr=2", "main dry-wren", 5),
+    ] {
+        let mut table = many();
+        table.filter(&condition.parse().unwrap()).unwrap();
+        assert_eq!((left(&table).as_str(), table.left_out), (expect, n_left_out), "{condition}");
+    }
+}
+
+#[test]
+fn a_column_that_is_not_there_is_an_error_and_changes_nothing() {
+    let mut table = many();
+    for (condition, span, message) in [
+        ("acc>0 and lrr=1", 10..13, "there is no metric or parameter `lrr`"),
+        ("acc>accc", 4..8, "there is no metric or parameter `accc`"),
+    ] {
+        let error = table.filter(&condition.parse().unwrap()).unwrap_err();
+        assert_eq!((error.span.clone(), error.to_string().as_str()), (span, message));
+        assert_eq!(table.n_experiments(), 5);
+    }
+    let mut empty = ShowTable::default();
+    assert_eq!(empty.filter(&"acc>0".parse().unwrap()), Ok(()), "it has no columns at all");
+}
+
+#[test]
+fn experiments_that_differ_in_the_seed_are_one_row() {
+    let table = many();
+    let mut comparison = Comparison::of(&table);
+    comparison.group(&table, &["seed".to_owned()]).unwrap();
+    assert_eq!(order(&comparison, &table), "bold-yak dry-wren red-finch");
+    let group = &comparison.rows[2];
+    assert_eq!(group.members.len(), 3, "one has no metrics, which is no parameter");
+    let at = |name: &str| comparison.find(name).unwrap();
+    let Cell::Spread { mean, deviation: Some(deviation), n: 2 } = group.cells[at("acc")] else {
+        panic!("{:?}", group.cells)
+    };
+    assert!((mean - 0.8).abs() < 1e-12 && (deviation - 0.02_f64.sqrt()).abs() < 1e-12);
+    assert_eq!(group.cells[at("seed")], Cell::Various(3));
+    assert_eq!(group.cells[at("lr")], Cell::Value(&Value::Int(1)));
+    let alone = &comparison.rows[3];
+    assert!(alone.members.is_empty());
+    assert_eq!(alone.cells[at("acc")], Cell::Value(&Value::Float(0.5)));
+    for (by, expect) in
+        [("acc", "`acc` is no parameter"), ("sed", "there is no metric or parameter `sed`")]
+    {
+        let error = Comparison::of(&table).group(&table, &[by.to_owned()]).unwrap_err();
+        assert_eq!(error.to_string(), expect);
+    }
+    let mut both = Comparison::of(&table);
+    both.group(&table, &["seed".to_owned(), "lr".to_owned()]).unwrap();
+    assert_eq!(order(&both, &table), "bold-yak red-finch");
+    both.sort(&Sort { column: "acc".to_owned(), order: Order::Descending, blank: Blank::Last })
+        .unwrap();
+    assert_eq!(both.rows[2].members.len(), 4);
+}
+
+#[test]
+fn what_was_read_keeps_experiments_apart_and_what_was_written_does_not() {
+    let made = |name: &str, code: u8, model: u8| {
+        let artifact = |byte: u8| Artifact {
+            id: exp_core::ObjectId::file(exp_core::Digest::of(exp_core::Algorithm::Md5, &[byte])),
+            size: None,
+            n_files: None,
+            is_exec: false,
+        };
+        let mut row = table("", &[(name, "m.json acc 1, p.yaml seed 1")]).baselines.remove(0);
+        let mut experiment = row.experiments.remove(0);
+        let data = experiment.data.as_mut().unwrap();
+        let data = Arc::make_mut(data);
+        let dep = |path: &str, byte| {
+            let artifact = Some(artifact(byte));
+            (Arc::from(path), crate::revision::DepData { artifact })
+        };
+        data.deps = vec![dep("a.py", code), dep("out/model", model)];
+        let artifact = Some(artifact(model));
+        let out = crate::revision::OutData { artifact, use_cache: true, is_data_source: false };
+        data.outs = vec![(Arc::from("out"), out)];
+        experiment
+    };
+    let mut table = table("", &[]);
+    table.baselines[0].experiments = vec![made("a", 1, 1), made("b", 1, 2), made("c", 2, 3)];
+    let mut comparison = Comparison::of(&table);
+    comparison.group(&table, &["seed".to_owned()]).unwrap();
+    assert_eq!(order(&comparison, &table), "a c");
+    assert_eq!(comparison.rows[1].members.len(), 2);
 }

@@ -122,6 +122,7 @@ impl ConfigFiles {
         self.edit(level, |text, weaker| {
             if text.remove_section(&section) { Ok(()) } else { Err(weaker.remote_not_found(name)) }
         })?;
+        self.follow_options(level, name, None)?;
         self.follow_default(level, name, None)
     }
 
@@ -142,6 +143,7 @@ impl ConfigFiles {
             }
             replace_default(text, name, Some(new))
         })?;
+        self.follow_options(level, name, Some(new))?;
         self.follow_default(level, name, Some(new))
     }
 
@@ -162,6 +164,36 @@ impl ConfigFiles {
             }
             self.put(level, text, &key, &name.to_lowercase(), Path::new(""))
         })
+    }
+
+    /// Takes along what stronger levels than `level` add to a remote, secrets above all: options of a remote that has no
+    /// URL any more would make every command fail.
+    fn follow_options(
+        &self,
+        level: ConfigLevel,
+        name: &str,
+        new: Option<&str>,
+    ) -> Result<(), ConfigError> {
+        let section = ConfigSection::remote(name);
+        let url = ConfigKey { section: section.clone(), option: "url".to_owned() };
+        for stronger in ConfigLevel::ALL.into_iter().filter(|other| *other > level) {
+            let Some(text) = self.read_level(stronger)? else { continue };
+            if !text.has_section(&section) || text.get(&url).is_some() {
+                continue;
+            }
+            self.edit(stronger, |text, weaker| {
+                // A weaker level has a remote of that name, too: these are its options now.
+                if weaker.has_remote(name) {
+                    return Ok(());
+                }
+                match new {
+                    Some(new) => text.rename_section(&section, &ConfigSection::remote(new)),
+                    None => text.remove_section(&section),
+                };
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Changes `core.remote` at the levels from the strongest down to `level`.

@@ -130,6 +130,29 @@ fn the_default_follows_its_remote() -> Outcome {
 }
 
 #[test]
+fn what_stronger_levels_add_to_a_remote_goes_with_it() -> Outcome {
+    let sandbox = sandbox()?;
+    sandbox.add("a", "s3://bucket/a", false)?;
+    let secret = |name: &str| format!("# mine\n['remote \"{name}\"']\n    secret_access_key = x\n");
+    sandbox.write(ConfigLevel::Local, &secret("a"))?;
+    let local = || fs::read_to_string(sandbox.root().join(".dvc/config.local"));
+    sandbox.files.rename_remote(ConfigLevel::Project, "a", "b")?;
+    assert_eq!(local()?, secret("b"));
+    sandbox.files.load()?;
+    sandbox.files.remove_remote(ConfigLevel::Project, "b")?;
+    assert_eq!(local()?, "# mine\n");
+    sandbox.files.load()?;
+
+    // One that is there by itself stays, and so does one of which a weaker level has another.
+    sandbox.add("c", "/c", false)?;
+    let own = "['remote \"c\"']\n    url = /mine\n";
+    sandbox.write(ConfigLevel::Local, own)?;
+    sandbox.files.remove_remote(ConfigLevel::Project, "c")?;
+    assert_eq!(local()?, own);
+    Ok(())
+}
+
+#[test]
 fn unset_tells_what_is_not_set() -> Outcome {
     let sandbox = sandbox()?;
     sandbox.write(ConfigLevel::Project, "[core]\n    remote = a\n")?;

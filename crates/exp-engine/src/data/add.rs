@@ -1,7 +1,8 @@
 //! Tracking data: store it, record it in a `.dvc` file, make Git ignore it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use exp_cache::{CacheError, Relink, Tree, TreeEntry};
@@ -11,12 +12,14 @@ use exp_core::{
 };
 
 use super::DataError;
-use crate::change::Changes;
+use crate::change::{Changes, Keep};
 use crate::error::Error;
+use crate::files::{self, FileError};
 use crate::hold::Hold;
 use crate::operation::OperationKind;
 use crate::ports::{IgnoreBelow, ignore_output};
 use crate::project::Project;
+use crate::sync::DataTransfer;
 use crate::view::{Broken, View};
 use crate::{recorded, recover};
 
@@ -29,6 +32,34 @@ pub struct AddRequest {
     pub commit: bool,
     /// Whether the workspace's files become links to the store.
     pub relink: Relink,
+}
+
+/// What is to be copied into the project and tracked there.
+#[derive(Debug, Clone)]
+pub struct AddCopyRequest {
+    /// A file or directory, absolute; anywhere.
+    pub source: PathBuf,
+    /// Where it goes, absolute; into it, when that is a directory.
+    pub to: PathBuf,
+    /// Whether what is there already is replaced; undoing brings it back.
+    pub replace: bool,
+    /// Whether the workspace's files become links to the store.
+    pub relink: Relink,
+}
+
+/// What is to be tracked here and kept on a remote only.
+#[derive(Debug, Clone)]
+pub struct AddToRemoteRequest {
+    /// A file or directory, absolute; anywhere.
+    pub source: PathBuf,
+    /// Where it belongs, absolute; into it, when that is a directory. The workspace is left as it is there.
+    pub to: PathBuf,
+    /// Whether another file that is there already does not matter.
+    pub force: bool,
+    /// The remote; without, the default one.
+    pub remote: Option<String>,
+    /// How many objects are sent at once; without, a number that suits the remote.
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// What was tracked.
@@ -78,13 +109,114 @@ impl Project {
         recover::recover(self, ctx)?;
         let _hold = Hold::brief(ctx, self)?;
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
-        let candidates = self.look_at(&view, &request.targets)?;
+        let candidates = self.look_at(&view, &request.targets, None)?;
         let subject: Vec<&str> = candidates.iter().map(|one| one.path.as_str()).collect();
-        let mut changes =
+        let changes =
             Changes::begin(self, OperationKind::Data, &format!("add {}", subject.join(" ")));
+        self.add_all(ctx, changes, (&candidates, request))
+    }
+
+    /// Copies a file or directory into the project and tracks it there, as [`Project::add`] does. On failure everything is
+    /// as it was.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Project::add`], and [`Error::InTheWay`] when something is there that is not to be replaced.
+    pub fn add_copy(&self, ctx: &Ctx<'_>, request: &AddCopyRequest) -> Result<AddReport, Error> {
+        recover::recover(self, ctx)?;
+        let source = &request.source;
+        let is_dir = fs::metadata(source).map_err(FileError::at("read", source))?.is_dir();
+        let name = source.file_name().unwrap_or_default();
+        let to = if request.to.is_dir() { request.to.join(name) } else { request.to.clone() };
+        let path = self.locate(&to)?;
+        let full = path.under(self.root());
+        let is_there = full.symlink_metadata().is_ok();
+        if is_there && !request.replace {
+            return Err(Error::InTheWay { paths: vec![path] });
+        }
+        if full.starts_with(source.canonicalize().map_err(FileError::at("read", source))?) {
+            return Err(DataError::IntoItself { path: source.clone() }.into());
+        }
+        let _hold = Hold::brief(ctx, self)?;
+        let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
+        let candidates = self.look_at(&view, std::slice::from_ref(&to), Some(is_dir))?;
+        let mut changes = Changes::begin(self, OperationKind::Data, &format!("add {path}"));
+        changes.touch(ctx, [(&path, Keep::Data)])?;
+        if let Err(error) = files::remove_all(&full).and_then(|()| files::copy(source, &full)) {
+            recover::roll_back(self, ctx, changes.journal_path())?;
+            return Err(error.into());
+        }
+        let targets = vec![to];
+        let request = AddRequest { targets, commit: true, relink: request.relink };
+        self.add_all(ctx, changes, (&candidates, &request))
+    }
+
+    /// Sends a file or directory to a remote, without storing it here, and tracks it as if it were in the workspace. A
+    /// later pull brings it there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Project::add_copy`]; as for [`Project::add_to_remote`], with the project as it was.
+    pub fn track_on_remote(
+        &self,
+        ctx: &Ctx<'_>,
+        request: &AddToRemoteRequest,
+    ) -> Result<(AddReport, DataTransfer), Error> {
+        recover::recover(self, ctx)?;
+        let source =
+            request.source.canonicalize().map_err(FileError::at("read", &request.source))?;
+        let name = request.source.file_name().unwrap_or_default();
+        let is_source = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == source);
+        let into = request.to.is_dir() && !is_source(&request.to);
+        let to = if into { request.to.join(name) } else { request.to.clone() };
+        let path = self.locate(&to)?;
+        let full = path.under(self.root());
+        if full.symlink_metadata().is_ok() && !is_source(&full) && !request.force {
+            return Err(Error::InTheWay { paths: vec![path] });
+        }
+        let _hold = Hold::brief(ctx, self)?;
+        let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
+        let candidates = self.look_at(&view, std::slice::from_ref(&to), Some(source.is_dir()))?;
+        let [Candidate { stage, out, before, .. }] = &candidates[..] else {
+            return Err(DataError::Absent { path }.into());
+        };
+        let out = &stage.outs[*out];
+        if out.location.workspace() != Some(&path) {
+            return Err(DataError::PipelineOutput { stage: stage.id.clone(), path }.into());
+        }
+        let remote = request.remote.as_deref();
+        let filter = IgnoreBelow::new(self, &path);
+        let sent = self.add_to_remote(ctx, (&source, &filter), remote, request.jobs)?;
+        let (artifact, transfer) = sent;
+        let mut changes = Changes::begin(self, OperationKind::Data, &format!("add {path}"));
+        ignore_output(self, ctx, &mut changes, &path, artifact.id.is_tree())?;
+        let mut lock = before.clone().unwrap_or_else(no_record);
+        lock.outs.retain(|known| known.path != out.path);
+        lock.outs.push(LockEntry::new(out.path.clone(), Some(artifact)));
+        let recorded = recorded::write_dvc_file(self, ctx, &mut changes, stage, &lock)?;
+        let ignore_files = ignore_files(&changes);
+        changes.finish(ctx)?;
+        let file = stage.id.file.clone();
+        let added = vec![Added { path, file, artifact, recorded }];
+        Ok((AddReport { added, ignore_files }, transfer))
+    }
+
+    fn add_all(
+        &self,
+        ctx: &Ctx<'_>,
+        mut changes: Changes,
+        (candidates, request): (&[Candidate], &AddRequest),
+    ) -> Result<AddReport, Error> {
         let mut added = Vec::with_capacity(candidates.len());
-        for candidate in &candidates {
-            match self.add_one(ctx, &mut changes, (candidate, request)) {
+        // Several targets may be parts of one output: each goes on from what the one before it recorded.
+        let mut locks: BTreeMap<StageId, StageLock> = BTreeMap::new();
+        for candidate in candidates {
+            let id = &candidate.stage.id;
+            let before = locks.remove(id).or_else(|| candidate.before.clone());
+            let mut lock = before.unwrap_or_else(no_record);
+            let one = self.add_one(ctx, &mut changes, (candidate, request), &mut lock);
+            locks.insert(id.clone(), lock);
+            match one {
                 Ok(one) => added.push(one),
                 Err(error) => {
                     recover::roll_back(self, ctx, changes.journal_path())?;
@@ -92,18 +224,18 @@ impl Project {
                 }
             }
         }
-        let mut ignore_files: Vec<RelPath> = changes
-            .touched()
-            .iter()
-            .filter(|path| path.file_name() == Some(".gitignore"))
-            .cloned()
-            .collect();
-        ignore_files.sort();
+        let ignore_files = ignore_files(&changes);
         changes.finish(ctx)?;
         Ok(AddReport { added, ignore_files })
     }
 
-    fn look_at(&self, view: &View, targets: &[PathBuf]) -> Result<Vec<Candidate>, Error> {
+    /// Checks targets. `coming` says of one that need not be there yet whether it will be a directory.
+    fn look_at(
+        &self,
+        view: &View,
+        targets: &[PathBuf],
+        coming: Option<bool>,
+    ) -> Result<Vec<Candidate>, Error> {
         let mut seen = BTreeSet::new();
         let mut candidates = Vec::new();
         let mut new: Vec<Stage> = Vec::new();
@@ -113,17 +245,18 @@ impl Project {
                 continue;
             }
             let full = path.under(self.root());
-            let is_dvc_file = full.extension().is_some_and(|extension| extension == "dvc");
-            if is_dvc_file || path.file_name() == Some("dvc.yaml") {
+            let name = path.file_name().unwrap_or_default();
+            if name == "dvc.yaml" || name.strip_suffix(".dvc").is_some() {
                 return Err(DataError::DvcFile { path }.into());
             }
             if path.is_root() {
                 return Err(DataError::Outside { path: full }.into());
             }
-            let Ok(metadata) = fs::symlink_metadata(&full) else {
-                return Err(DataError::Absent { path }.into());
+            let is_dir = match (coming, fs::symlink_metadata(&full)) {
+                (Some(is_dir), _) => is_dir,
+                (None, Ok(own)) => fs::metadata(&full).map_or(own.is_dir(), |found| found.is_dir()),
+                (None, Err(_)) => return Err(DataError::Absent { path }.into()),
             };
-            let is_dir = fs::metadata(&full).map_or(metadata.is_dir(), |found| found.is_dir());
             if let Some(rule) = self.ignore().is_ignored(&path, is_dir) {
                 return Err(DataError::Ignored { rule: rule.to_string(), path }.into());
             }
@@ -146,7 +279,7 @@ impl Project {
         }
         if !new.is_empty() {
             let known = view.stages.iter().filter(|one| new.iter().all(|new| new.id != one.id));
-            Pipeline::new(known.cloned().chain(new.iter().cloned()).collect())?;
+            Pipeline::new(known.cloned().chain(new.iter().cloned()).collect::<Vec<_>>())?;
         }
         Ok(candidates)
     }
@@ -156,12 +289,12 @@ impl Project {
         ctx: &Ctx<'_>,
         changes: &mut Changes,
         (candidate, request): (&Candidate, &AddRequest),
+        lock: &mut StageLock,
     ) -> Result<Added, Error> {
-        let Candidate { path, stage, out, before } = candidate;
+        let Candidate { path, stage, out, .. } = candidate;
         let out = &stage.outs[*out];
         let whole = out.location.workspace().unwrap_or(path);
-        let old =
-            before.as_ref().and_then(|lock| lock.out(&out.path)).and_then(|entry| entry.artifact);
+        let old = lock.out(&out.path).and_then(|entry| entry.artifact);
         let artifact = match (path.strip_prefix(whole), old) {
             (Some(below), Some(old)) if !below.is_empty() && old.id.is_tree() => {
                 self.take_part(ctx, (&old, whole, path), request)?
@@ -171,14 +304,13 @@ impl Project {
         if out.cache {
             ignore_output(self, ctx, changes, whole, artifact.id.is_tree())?;
         }
-        let mut lock = before.clone().unwrap_or_else(no_record);
         let entry = LockEntry::new(out.path.clone(), Some(artifact));
         match lock.outs.iter_mut().find(|known| known.path == entry.path) {
             Some(known) if known.artifact == entry.artifact => {}
-            Some(known) => *known = entry,
+            Some(known) => *known = self.renewed(known, artifact)?,
             None => lock.outs.push(entry),
         }
-        let recorded = recorded::write_dvc_file(self, ctx, changes, stage, &lock)?;
+        let recorded = recorded::write_dvc_file(self, ctx, changes, stage, lock)?;
         Ok(Added { path: path.clone(), file: stage.id.file.clone(), artifact, recorded })
     }
 
@@ -228,10 +360,14 @@ impl Project {
             let part = cache.read_tree(&part.id)?;
             entries.extend(part.entries().iter().map(|entry| TreeEntry {
                 path: format!("{inside}{}", entry.path),
-                digest: entry.digest,
+                ..entry.clone()
             }));
         } else {
-            entries.push(TreeEntry { path: below.to_owned(), digest: part.id.digest });
+            entries.push(TreeEntry {
+                path: below.to_owned(),
+                digest: part.id.digest,
+                is_exec: part.is_exec,
+            });
         }
         let tree = Tree::new(tree.algorithm(), entries)
             .map_err(|source| CacheError::Unlistable { path: full, source })?;
@@ -256,8 +392,16 @@ impl Project {
     }
 }
 
+/// Returns the `.gitignore` files among what was changed, ordered.
+fn ignore_files(changes: &Changes) -> Vec<RelPath> {
+    let is_one = |path: &&RelPath| path.file_name() == Some(".gitignore");
+    let mut files: Vec<RelPath> = changes.touched().iter().filter(is_one).cloned().collect();
+    files.sort();
+    files
+}
+
 fn no_record() -> StageLock {
-    StageLock { cmd: None, deps: Vec::new(), params: Vec::new(), outs: Vec::new() }
+    StageLock::empty()
 }
 
 /// Returns the stage of a `.dvc` file beside `path`.

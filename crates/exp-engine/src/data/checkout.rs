@@ -1,9 +1,11 @@
 //! Bringing the workspace's data to what is recorded: plan, look, perform.
 
-use exp_cache::{CacheError, CheckoutPlan, Tree, TreeEntry};
+use std::collections::BTreeMap;
+
+use exp_cache::{CacheError, CheckoutPlan, Relink, Tree, TreeEntry, keeps_exec};
 use exp_core::{Artifact, Ctx, ObjectId, RelPath};
 
-use super::{DataError, DataScope, pick};
+use super::{DataError, DataScope, links, of_output, pick};
 use crate::change::{Changes, Keep};
 use crate::error::Error;
 use crate::hold::Hold;
@@ -31,6 +33,8 @@ pub struct DataCheckoutPlan {
     missing: Vec<RelPath>,
     unrecorded: Vec<RelPath>,
     missing_objects: Vec<ObjectId>,
+    /// What is tracked now, when everything is meant.
+    tracked: Option<BTreeMap<RelPath, Artifact>>,
 }
 
 #[derive(Debug)]
@@ -40,8 +44,7 @@ struct OutPlan {
     /// Where the plan acts: the output or a path inside of it.
     at: RelPath,
     is_dir: bool,
-    /// Whether nothing is at the output.
-    is_new: bool,
+    effect: OutEffect,
     plan: CheckoutPlan,
 }
 
@@ -52,6 +55,8 @@ pub enum OutEffect {
     Modified,
     /// It was not there before.
     Added,
+    /// It is no longer tracked, and gone.
+    Deleted,
 }
 
 /// An output that was changed.
@@ -128,11 +133,13 @@ impl Project {
             missing: Vec::new(),
             unrecorded: Vec::new(),
             missing_objects: Vec::new(),
+            tracked: None,
         };
         for picked in pick(&view, scope)? {
             let stage = &view.stages[picked.stage];
             let out = &stage.outs[picked.out];
             let (true, Some(path)) = (out.cache, out.location.workspace()) else { continue };
+            self.require_inside(path)?;
             let recorded = view.recorded(&stage.id).and_then(|lock| lock.out(&out.path));
             let Some(artifact) = recorded.and_then(|entry| entry.artifact) else {
                 plan.unrecorded.push(path.clone());
@@ -160,13 +167,84 @@ impl Project {
                 path: path.clone(),
                 at,
                 is_dir: artifact.id.is_tree(),
-                is_new,
+                effect: if is_new { OutEffect::Added } else { OutEffect::Modified },
                 plan: one,
             });
+        }
+        if scope.targets.is_empty() {
+            self.plan_removals(ctx, &view, &mut plan)?;
         }
         plan.missing.sort();
         plan.missing.dedup();
         Ok(plan)
+    }
+
+    /// Adds what was tracked here and no longer is, as far as it has the content that was recorded of it.
+    fn plan_removals(
+        &self,
+        ctx: &Ctx<'_>,
+        view: &View,
+        plan: &mut DataCheckoutPlan,
+    ) -> Result<(), Error> {
+        let tracked: BTreeMap<RelPath, Artifact> = super::state::outs(view)
+            .into_iter()
+            .filter_map(|(path, artifact)| Some((path, artifact?)))
+            .collect();
+        let declared: Vec<&RelPath> = (view.stages.iter())
+            .flat_map(|stage| stage.outs.iter().filter_map(|out| out.location.workspace()))
+            .collect();
+        for (path, artifact) in links::known(self) {
+            let is_declared =
+                declared.iter().any(|out| out.starts_with(&path) || path.starts_with(out));
+            let full = path.under(self.root());
+            if is_declared
+                || full.symlink_metadata().is_err()
+                || self.require_inside(&path).is_err()
+                || self.git().is_tracked(&self.git_path(&path)?)?
+                || !self.is_as_recorded(ctx, &path, &artifact)?
+            {
+                continue;
+            }
+            let filter = IgnoreBelow::new(self, &path);
+            plan.outs.push(OutPlan {
+                at: path.clone(),
+                is_dir: artifact.id.is_tree(),
+                effect: OutEffect::Deleted,
+                plan: self.cache().plan_checkout(ctx, None, &full, &filter)?,
+                path,
+            });
+        }
+        plan.tracked = Some(tracked);
+        Ok(())
+    }
+
+    /// Makes what is there links to the store again, of the first kind that the project is set to and that works. Content
+    /// stays; what differs from what is recorded is passed over. Returns the outputs that were linked.
+    ///
+    /// # Errors
+    ///
+    /// When a target does not exist, or a file cannot be read or replaced.
+    pub fn relink_data(&self, ctx: &Ctx<'_>, scope: &DataScope) -> Result<Vec<RelPath>, Error> {
+        let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
+        let _hold = Hold::brief(ctx, self)?;
+        let mut linked = Vec::new();
+        for picked in pick(&view, scope)? {
+            let stage = &view.stages[picked.stage];
+            let out = &stage.outs[picked.out];
+            let (true, Some(path)) = (out.cache, out.location.workspace()) else { continue };
+            self.require_inside(path)?;
+            let recorded = view.recorded(&stage.id).and_then(|lock| lock.out(&out.path));
+            let Some(artifact) = recorded.and_then(|entry| entry.artifact) else { continue };
+            if artifact.id.digest.algorithm() == self.algorithm()
+                && self.is_as_recorded(ctx, path, &artifact)?
+            {
+                let full = path.under(self.root());
+                self.cache().unprotect(ctx, &full)?;
+                self.cache().add(ctx, &full, &IgnoreBelow::new(self, path), Relink::Yes)?;
+                linked.push(path.clone());
+            }
+        }
+        Ok(linked)
     }
 
     /// Returns whether an output has the content that is recorded of it.
@@ -194,26 +272,27 @@ impl Project {
         let full = at.under(self.root());
         let below = at.strip_prefix(path).unwrap_or_default();
         if below.is_empty() {
-            return Ok(Some(cache.plan_checkout(ctx, Some(artifact), &full, &filter)?));
+            let plan = cache.plan_checkout(ctx, Some(artifact), &full, &filter);
+            return Ok(Some(plan.map_err(|error| of_output(path, error))?));
         }
-        let unknown = || DataError::Absent { path: at.clone() };
+        let unknown = || DataError::NotPart { path: at.clone(), out: path.clone() };
         if !artifact.id.is_tree() {
             return Err(unknown().into());
         }
         let tree = match cache.read_tree(&artifact.id) {
             Err(CacheError::Missing { .. }) => return Ok(None),
-            read => read?,
+            read => read.map_err(|error| of_output(path, error))?,
         };
-        if let Some(digest) = tree.get(below) {
-            let id = ObjectId::file(*digest);
-            let file = Artifact { id, size: None, n_files: None, is_exec: false };
+        if let Some(entry) = tree.entry(below) {
+            let id = ObjectId::file(entry.digest);
+            let file = Artifact { id, size: None, n_files: None, is_exec: entry.is_exec };
             return Ok(Some(cache.plan_checkout(ctx, Some(&file), &full, &filter)?));
         }
         let inside = format!("{below}/");
         let part: Vec<TreeEntry> = (tree.entries().iter())
             .filter_map(|entry| {
                 let path = entry.path.strip_prefix(&inside)?.to_owned();
-                Some(TreeEntry { path, digest: entry.digest })
+                Some(TreeEntry { path, ..entry.clone() })
             })
             .collect();
         if part.is_empty() {
@@ -231,7 +310,7 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsaved`] when content would be lost and `unsaved` refuses that: nothing was changed then.
+    /// [`DataError::Unsaved`] when content would be lost and `unsaved` refuses that: nothing was changed then.
     pub fn checkout_data(
         &self,
         ctx: &Ctx<'_>,
@@ -240,7 +319,7 @@ impl Project {
     ) -> Result<CheckoutReport, Error> {
         let lost = plan.unsaved();
         if unsaved == UnsavedData::Refuse && !lost.is_empty() {
-            return Err(Error::Unsaved { paths: lost });
+            return Err(DataError::Unsaved { paths: lost }.into());
         }
         let _hold = Hold::brief(ctx, self)?;
         let mut changes = Changes::begin(self, OperationKind::Data, "checkout");
@@ -256,12 +335,15 @@ impl Project {
             if unsaved == UnsavedData::Keep || self.is_stored(ctx, &out)? {
                 changes.touch(ctx, [(&out.path, Keep::Data)])?;
             }
-            let stats = self.cache().checkout(ctx, out.plan)?;
+            let OutPlan { effect, path, is_dir, plan, .. } = out;
+            let stats = self.cache().checkout(ctx, plan)?;
             report.files_added += stats.added;
             report.files_modified += stats.modified;
             report.files_removed += stats.removed;
-            let effect = if out.is_new { OutEffect::Added } else { OutEffect::Modified };
-            report.changed.push(OutChange { effect, path: out.path, is_dir: out.is_dir });
+            report.changed.push(OutChange { effect, path, is_dir });
+        }
+        if let Some(tracked) = plan.tracked {
+            links::replace(self, &tracked);
         }
         report.changed.sort();
         report.changed.dedup();
@@ -271,11 +353,19 @@ impl Project {
 
     /// Returns whether the store has all that is at an output, so that noting it costs no space.
     fn is_stored(&self, ctx: &Ctx<'_>, out: &OutPlan) -> Result<bool, Error> {
-        if out.is_new {
+        if out.effect == OutEffect::Added {
             return Ok(true);
         }
         let full = out.path.under(self.root());
-        let found = self.cache().digest(ctx, &full, &exp_cache::NoFilter)?;
-        Ok(found.is_some_and(|found| self.cache().has_all(&found).unwrap_or(false)))
+        let (cache, filter) = (self.cache(), &exp_cache::NoFilter);
+        let found = cache.digest_tree_as(ctx, cache.algorithm(), &full, filter)?;
+        Ok(found.is_some_and(|(found, tree)| match tree {
+            // A manifest is as good as none, but a store that DVC shares gets no more of them than DVC makes.
+            Some(tree) if keeps_exec(cache.algorithm()) => {
+                let is_stored = |one: &TreeEntry| cache.contains(&ObjectId::file(one.digest));
+                tree.entries().iter().all(is_stored)
+            }
+            _ => cache.has_all(&found).unwrap_or(false),
+        }))
     }
 }

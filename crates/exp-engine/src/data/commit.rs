@@ -6,7 +6,7 @@ use exp_core::{
     record_as_is, recordable,
 };
 
-use super::{DataError, DataScope, pick};
+use super::{DataError, DataScope, pick_stages};
 use crate::change::Changes;
 use crate::error::Error;
 use crate::hold::Hold;
@@ -57,9 +57,7 @@ impl Project {
     pub fn plan_commit(&self, ctx: &Ctx<'_>, scope: &DataScope) -> Result<CommitDataPlan, Error> {
         recover::recover(self, ctx)?;
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
-        let mut positions: Vec<usize> =
-            pick(&view, scope)?.into_iter().map(|picked| picked.stage).collect();
-        positions.dedup();
+        let positions = pick_stages(&view, scope)?;
         let inputs = WorkspaceInputs::new(self, std::collections::HashMap::new());
         let scratch = Changes::begin(self, OperationKind::Data, "commit");
         let artifacts = WorkspaceArtifacts::new(self, &inputs, scratch);
@@ -131,6 +129,7 @@ impl Project {
             let needed = (stage.outs.iter().map(|out| &out.location))
                 .chain(stage.deps.iter().filter(|_| stage.cmd.is_some()).map(|dep| &dep.location));
             for path in needed.filter_map(|location| location.workspace()) {
+                self.require_inside(path)?;
                 if path.under(self.root()).symlink_metadata().is_err() {
                     return Err(DataError::Absent { path: path.clone() }.into());
                 }
@@ -164,8 +163,15 @@ impl Project {
             outs.push((&out.path, Some(artifact)));
         }
         let inputs = WorkspaceInputs::new(self, std::collections::HashMap::new());
-        let lock: StageLock = record_as_is(ctx, stage, &inputs, before, outs)?;
+        let mut lock: StageLock = record_as_is(ctx, stage, &inputs, before, outs)?;
         if stage.is_data_source() {
+            for entry in &mut lock.outs {
+                if let (Some(old), Some(artifact)) =
+                    (before.and_then(|before| before.out(&entry.path)), entry.artifact)
+                {
+                    *entry = self.renewed(old, artifact)?;
+                }
+            }
             let recorded = recorded::write_dvc_file(self, ctx, journal, stage, &lock)?;
             return Ok(recorded);
         }

@@ -3,14 +3,14 @@
 //! Three states of the outputs that the store keeps are compared in pairs: what `HEAD` records with what the
 //! workspace's files record, and that with the data itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use exp_cache::Tree;
-use exp_core::{Artifact, Ctx, ObjectId, RelPath};
+use exp_core::{Ctx, ObjectId, RelPath};
 use exp_refs::Untracked;
 
+use super::DataError;
+use super::state::{Met, State, outs, recorded, renamed, side_by_side};
 use crate::error::Error;
-use crate::ports::IgnoreBelow;
 use crate::project::Project;
 use crate::source::TreeSource;
 use crate::view::{Broken, View};
@@ -27,6 +27,7 @@ pub enum Granularity {
 
 /// What is asked of the state of the data.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent questions")]
 pub struct DataStatusRequest {
     /// Only these paths and what lies below them; empty for everything.
     pub paths: Vec<RelPath>,
@@ -34,8 +35,12 @@ pub struct DataStatusRequest {
     pub granularity: Granularity,
     /// Whether files are listed that neither Git nor a `.dvc` file tracks.
     pub untracked: bool,
+    /// Whether what is the same in all states is listed.
+    pub unchanged: bool,
     /// Whether Git is asked for changes of its own.
     pub look_at_git: bool,
+    /// Whether a path that nothing tracks is an error; one that is there is none where untracked files are listed.
+    pub refuse_untracked: bool,
 }
 
 /// How two states of the data differ. All lists are ordered by path; directories end in `/`.
@@ -49,6 +54,8 @@ pub struct DataChanges {
     pub renamed: Vec<(String, String)>,
     /// Only in the older one.
     pub deleted: Vec<String>,
+    /// Files of directories of which the older state is not known in detail, because the store lacks its manifest.
+    pub unknown: Vec<String>,
 }
 
 /// The state of the data. Paths are relative to the project's root and ordered; directories end in `/`.
@@ -62,7 +69,7 @@ pub struct DataStatus {
     pub uncommitted: DataChanges,
     /// Files that nothing tracks; empty unless asked for.
     pub untracked: Vec<String>,
-    /// The same in all three states.
+    /// The same in all three states; empty unless asked for.
     pub unchanged: Vec<String>,
     /// Whether there is no commit yet; all that is recorded counts as added then.
     pub is_unborn: bool,
@@ -77,21 +84,16 @@ impl DataChanges {
             && self.added.is_empty()
             && self.renamed.is_empty()
             && self.deleted.is_empty()
+            && self.unknown.is_empty()
     }
 }
 
-/// An output in one state.
-#[derive(Debug, Clone)]
-struct Seen {
-    artifact: Artifact,
-    /// The files of a directory, when they are asked for and known.
-    tree: Option<Tree>,
+impl DataStatus {
+    /// Returns whether the data is as the last commit records it, and all of it in the store.
+    pub fn is_clean(&self) -> bool {
+        self.not_in_cache.is_empty() && self.committed.is_empty() && self.uncommitted.is_empty()
+    }
 }
-
-type State = BTreeMap<RelPath, Seen>;
-
-/// Digests by path, as they are shown.
-type Flat = BTreeMap<String, ObjectId>;
 
 impl Project {
     /// Compares data with its records. Nothing is changed.
@@ -99,7 +101,7 @@ impl Project {
     /// # Errors
     ///
     /// When a pipeline file of the workspace cannot be read, or the data cannot. A file of `HEAD` that is broken
-    /// counts as not there.
+    /// counts as not there. [`DataError::NothingTracked`] as far as that is asked for.
     pub fn data_status(
         &self,
         ctx: &Ctx<'_>,
@@ -111,41 +113,57 @@ impl Project {
         };
         let view = View::load(&self.workspace(), self.root(), Broken::Fail)?;
         let (head, is_unborn) = self.recorded_in_head()?;
-        let mut old = self.state_of(&head, request.granularity);
-        let mut recorded = self.state_of(&view, request.granularity);
+        let is_known = |path: &&RelPath| {
+            self.is_tracked_data(&[&view, &head], path)
+                || (request.untracked && path.under(self.root()).symlink_metadata().is_ok())
+        };
+        if request.refuse_untracked
+            && let Some(path) = request.paths.iter().find(|path| !is_known(path))
+        {
+            return Err(DataError::NothingTracked { path: path.clone() }.into());
+        }
+        let mut old = recorded(self.cache(), &head, request.granularity);
+        let mut now = recorded(self.cache(), &view, request.granularity);
         old.retain(|path, _| is_wanted(path));
-        recorded.retain(|path, _| is_wanted(path));
+        now.retain(|path, _| is_wanted(path));
         let mut status = DataStatus { is_unborn, ..DataStatus::default() };
         let mut present = State::new();
         for path in outs(&view).into_keys().filter(is_wanted) {
             if let Some(seen) =
-                self.look_at_data(ctx, &path, recorded.get(&path), request.granularity)?
+                self.look_at_data(ctx, &path, now.get(&path), request.granularity)?
             {
                 present.insert(path, seen);
             }
         }
-        for (path, seen) in &recorded {
-            if !self.cache().contains(&seen.artifact.id) {
-                status.not_in_cache.push(shown(path, &seen.artifact));
+        let mut kept = BTreeSet::new();
+        status.committed = compare(&old, &now, request, &mut |met, id| {
+            kept.insert(met.name(id));
+        });
+        let mut unchanged = Vec::new();
+        let mut missing = Vec::new();
+        status.uncommitted = compare(&now, &present, request, &mut |met, id| {
+            let name = met.name(id);
+            if kept.contains(&name) {
+                unchanged.push(name);
             }
-            for (name, id) in members(path, seen) {
-                if !self.cache().contains(&id) {
-                    status.not_in_cache.push(name);
-                }
+        });
+        side_by_side(&now, &State::new(), &mut |met| {
+            if let Some(id) = met.old
+                && met.is_below(&request.paths)
+                && !self.cache().contains(&id)
+            {
+                missing.push(met.name(id));
             }
-        }
+        });
+        missing.sort();
+        unchanged.sort();
+        status.unchanged = unchanged;
+        status.not_in_cache = missing;
         let is_shown = |name: &String| {
             let path = RelPath::new(name);
             request.paths.is_empty()
                 || path.is_ok_and(|path| request.paths.iter().any(|one| path.starts_with(one)))
         };
-        let (committed, kept) = compare(&old, &recorded, &is_shown);
-        let (uncommitted, same) = compare(&recorded, &present, &is_shown);
-        status.committed = committed;
-        status.uncommitted = uncommitted;
-        status.unchanged = kept.intersection(&same).cloned().collect();
-        status.not_in_cache.retain(is_shown);
-        status.not_in_cache.sort();
         if request.look_at_git || request.untracked {
             let untracked = if request.untracked { Untracked::List } else { Untracked::Leave };
             let entries = self.git().status(untracked)?;
@@ -168,110 +186,38 @@ impl Project {
         let source = TreeSource::new(&reader, tree, self.prefix().clone());
         Ok((View::load(&source, self.root(), Broken::Note)?, false))
     }
-
-    fn state_of(&self, view: &View, granularity: Granularity) -> State {
-        let mut state = State::new();
-        for (path, artifact) in outs(view) {
-            let Some(artifact) = artifact else { continue };
-            let wants_tree = granularity == Granularity::Files && artifact.id.is_tree();
-            // A manifest that is not there or damaged leaves the files unknown.
-            let tree = if wants_tree { self.cache().read_tree(&artifact.id).ok() } else { None };
-            state.insert(path, Seen { artifact, tree });
-        }
-        state
-    }
-
-    fn look_at_data(
-        &self,
-        ctx: &Ctx<'_>,
-        path: &RelPath,
-        recorded: Option<&Seen>,
-        granularity: Granularity,
-    ) -> Result<Option<Seen>, Error> {
-        let algorithm =
-            recorded.map_or(self.algorithm(), |seen| seen.artifact.id.digest.algorithm());
-        let filter = IgnoreBelow::new(self, path);
-        let full = path.under(self.root());
-        let found = self.cache().digest_tree_as(ctx, algorithm, &full, &filter)?;
-        let tree_of = |tree| if granularity == Granularity::Files { tree } else { None };
-        Ok(found.map(|(artifact, tree)| Seen { artifact, tree: tree_of(tree) }))
-    }
 }
 
-/// Returns the outputs that the store keeps, with what is recorded of them.
-fn outs(view: &View) -> BTreeMap<RelPath, Option<Artifact>> {
-    let mut outs = BTreeMap::new();
-    for stage in &view.stages {
-        let lock = view.recorded(&stage.id);
-        for out in stage.outs.iter().filter(|out| out.cache) {
-            if let Some(path) = out.location.workspace() {
-                let artifact =
-                    lock.and_then(|lock| lock.out(&out.path)).and_then(|entry| entry.artifact);
-                outs.insert(path.clone(), artifact);
-            }
-        }
-    }
-    outs
-}
-
-fn shown(path: &RelPath, artifact: &Artifact) -> String {
-    let slash = if artifact.id.is_tree() { "/" } else { "" };
-    format!("{}{slash}", path.as_str())
-}
-
-fn members(path: &RelPath, seen: &Seen) -> Vec<(String, ObjectId)> {
-    let entries = seen.tree.iter().flat_map(Tree::entries);
-    let named = entries
-        .map(|entry| (format!("{}/{}", path.as_str(), entry.path), ObjectId::file(entry.digest)));
-    named.collect()
-}
-
-/// Lists an output and its files, as far as they are known on the other side too.
-fn flatten(path: &RelPath, seen: Option<&Seen>, other: Option<&Seen>) -> Flat {
-    let Some(seen) = seen else { return Flat::new() };
-    let mut flat = Flat::from([(shown(path, &seen.artifact), seen.artifact.id)]);
-    let is_known = |one: &Seen| !one.artifact.id.is_tree() || one.tree.is_some();
-    if other.is_none_or(is_known) {
-        flat.extend(members(path, seen));
-    }
-    flat
-}
-
-/// Returns what differs, and the paths that are the same.
+/// Returns what differs, and tells what is the same if that is asked for.
 fn compare(
     old: &State,
     new: &State,
-    is_shown: &dyn Fn(&String) -> bool,
-) -> (DataChanges, BTreeSet<String>) {
+    request: &DataStatusRequest,
+    same: &mut dyn FnMut(Met<'_>, ObjectId),
+) -> DataChanges {
     let mut changes = DataChanges::default();
-    let mut same = BTreeSet::new();
-    let (mut added, mut deleted) = (Flat::new(), Flat::new());
-    let paths: BTreeSet<&RelPath> = old.keys().chain(new.keys()).collect();
-    for path in paths {
-        let (before, after) = (old.get(path), new.get(path));
-        let (mut was, mut is) = (flatten(path, before, after), flatten(path, after, before));
-        was.retain(|name, _| is_shown(name));
-        is.retain(|name, _| is_shown(name));
-        for (name, id) in &is {
-            match was.remove(name) {
-                None => drop(added.insert(name.clone(), *id)),
-                Some(old) if old == *id => drop(same.insert(name.clone())),
-                Some(_) => changes.modified.push(name.clone()),
-            }
+    let (mut added, mut deleted) = (Vec::new(), Vec::new());
+    side_by_side(old, new, &mut |met| {
+        if !met.is_below(&request.paths) {
+            return;
         }
-        deleted.extend(was);
-    }
-    for (name, id) in added {
-        let from = deleted.iter().find(|(_, old)| **old == id).map(|(old, _)| old.clone());
-        match from {
-            Some(from) => {
-                deleted.remove(&from);
-                changes.renamed.push((from, name));
-            }
-            None => changes.added.push(name),
+        match (met.old, met.new) {
+            (_, Some(id)) if met.is_unknown => changes.unknown.push(met.name(id)),
+            _ if met.is_unknown => {}
+            (None, Some(id)) => added.push((met.name(id), id)),
+            (Some(id), None) => deleted.push((met.name(id), id)),
+            (Some(_), Some(new)) if met.differs() => changes.modified.push(met.name(new)),
+            (Some(_), Some(id)) if request.unchanged => same(met, id),
+            _ => {}
         }
-    }
-    changes.deleted = deleted.into_keys().collect();
+    });
+    added.sort();
+    deleted.sort();
+    let pairs = renamed(&mut added, &mut deleted);
+    changes.renamed = pairs.into_iter().map(|(old, new, _)| (old, new)).collect();
+    changes.added = added.into_iter().map(|(path, _)| path).collect();
+    changes.deleted = deleted.into_iter().map(|(path, _)| path).collect();
     changes.modified.sort();
-    (changes, same)
+    changes.unknown.sort();
+    changes
 }

@@ -8,31 +8,57 @@ use exp_core::{
     Ctx, Ended, Event, Exit, Failure, Outcome, RelPath, RunReport, StageId, StageLock, StageReport,
     Timestamp, experiment_hash,
 };
-use exp_refs::{CommitId, Draft, ExpName, Expected, Experiment, RunEnd, RunRecord, TreeChange};
+use exp_refs::{
+    CommitId, Draft, EditError, ExpName, Expected, Experiment, ExperimentStore, RefName, RunEnd,
+    RunRecord, TreeChange, TreeId, UpdateError,
+};
 
 use crate::change::{Changes, RunJournal};
 use crate::error::Error;
 use crate::files;
 use crate::hold::Hold;
+use crate::logs::Logs;
 use crate::operation::OperationKind;
 use crate::project::Project;
+use crate::queue::Outcome as JobOutcome;
 use crate::recover;
+use crate::shell::family::Family;
 use crate::snapshot;
 use crate::view::{Broken, View};
 use crate::worktree::PrivateTree;
 
+use super::job::{JobRun, kept_of};
 use super::session::Session;
-use super::{Kept, RunOutcome, RunRequest, host};
+use super::{Kept, ReproRequest, RunOutcome, host};
+
+/// How many names a job tries for its result.
+const MOST_NAMES: u32 = 1000;
+
+/// Whether a run finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finished {
+    Yes,
+    No,
+}
 
 /// An experiment under way.
 pub(super) struct Attempt<'r> {
     pub(super) project: &'r Project,
     pub(super) baseline: CommitId,
     pub(super) name: ExpName,
+    /// The message of the commit; DVC's when there is none.
+    pub(super) message: Option<&'r str>,
+    /// The changes of parameters, as they were asked for.
+    pub(super) overrides: Vec<String>,
+    /// Whether a result that there is already is not kept again.
+    pub(super) may_be_same: bool,
     pub(super) started: Timestamp,
     pub(super) start: Instant,
-    pub(super) request: &'r RunRequest,
+    pub(super) repro: &'r ReproRequest,
+    /// The experiments that there were; none are looked up for a job, which publishes under the first name that is free.
     pub(super) existing: Vec<Experiment>,
+    /// The job that it is, when it is one of the queue.
+    pub(super) job: Option<&'r JobRun<'r>>,
 }
 
 impl Attempt<'_> {
@@ -54,7 +80,7 @@ impl Attempt<'_> {
             self.execute(self.project, ctx, changes, hold)
         })();
         match executed {
-            Ok((report, changes)) => self.finish(self.project, report, changes),
+            Ok((report, changes)) => self.finish(self.project, None, report, changes),
             Err(error) => {
                 // Nothing ran: the workspace goes back to what it was.
                 recover::roll_back(self.project, ctx, &journal)?;
@@ -63,33 +89,42 @@ impl Attempt<'_> {
         }
     }
 
-    /// Runs in a private work tree, which is removed afterwards.
+    /// Runs the files of `tree` in a private work tree, which is removed afterwards, with all processes that are left.
     pub(super) fn in_private(
         self,
         ctx: &Ctx<'_>,
-        overlay: &HashMap<RelPath, String>,
+        tree: TreeId,
+        cwd: &RelPath,
         copy: &[String],
         hold: &Hold,
     ) -> Result<RunOutcome, Error> {
-        let tree = PrivateTree::create(self.project, ctx, self.baseline, overlay)?;
-        let done = (|| {
-            tree.copy(self.project, &self.request.cwd, copy)?;
-            let inside = self.project.at_work_tree(tree.root())?;
-            // The files of the private tree are nobody's work and need not be noted.
-            let mut changes = Changes::of_refs_only(
-                self.project,
-                inside.root(),
-                OperationKind::Run,
-                self.name.as_str(),
-            );
-            changes.set_run(self.journal(Some(tree.root().to_path_buf())))?;
-            let journal = changes.journal_path().to_path_buf();
-            let (report, changes) = self
-                .execute(&inside, ctx, changes, hold)
-                .or_else(|error| recover::roll_back(self.project, ctx, &journal).and(Err(error)))?;
-            self.finish(&inside, report, changes)
+        let place = PrivateTree::reserve(self.project);
+        let root = self.project.prefix().under(place.root());
+        // The files of the private tree are nobody's work and need not be noted.
+        let kind = OperationKind::Run;
+        let mut changes = Changes::of_refs_only(self.project, &root, kind, self.name.as_str());
+        changes.set_run(self.journal(Some(place.root().to_path_buf())))?;
+        let journal = changes.journal_path().to_path_buf();
+        let family = Family::of_operation(&changes.id());
+        let done = (|| -> Result<RunOutcome, Error> {
+            place.fill(self.project, self.baseline, tree)?;
+            place.copy(self.project, cwd, copy)?;
+            let inside = self.project.at_work_tree(place.root())?;
+            if let Some(job) = self.job {
+                job.queue.carry_in(job.job.number, &inside)?;
+            }
+            let (report, changes) = self.execute(&inside, ctx, changes, hold)?;
+            family.end(self.project.options().shell.grace);
+            if let Some(tracer) = &self.repro.trace {
+                tracer.keep(inside.traces(tracer)?);
+            }
+            self.finish(&inside, Some(&place), report, changes)
         })();
-        tree.remove()?;
+        if done.is_err() {
+            family.end(self.project.options().shell.grace);
+            place.remove()?;
+            files::remove(&journal)?;
+        }
         done
     }
 
@@ -100,34 +135,68 @@ impl Attempt<'_> {
         mut changes: Changes,
         hold: &Hold,
     ) -> Result<(RunReport, Changes), Error> {
-        let session =
-            Session::prepare(inside, &self.request.repro.selection)?.with(self.env(), &self.log());
+        let session = Session::prepare(inside, &self.repro.selection)?
+            .with(self.env(), self.logs())
+            .noting_in(self.project);
         changes.update_run(|run| run.unfinished = session.runnable())?;
         session.bring_missing(ctx, &mut changes)?;
         ctx.emit(Event::Run {
             name: self.name.as_str(),
             baseline: &self.baseline.to_string(),
-            overrides: &self.overrides(),
+            overrides: &self.overrides,
         });
-        session.execute(ctx, &self.request.repro, HashMap::new(), changes, hold)
+        session.execute(ctx, self.repro, HashMap::new(), changes, hold)
     }
 
+    /// Keeps what came of a run and removes its work tree, if it had one.
     fn finish(
         &self,
         inside: &Project,
+        place: Option<&PrivateTree>,
         report: RunReport,
         mut changes: Changes,
     ) -> Result<RunOutcome, Error> {
         let kept = self.keep(inside, &report, &mut changes)?;
-        // What was done is written down also when everybody wants the end.
-        changes.finish(&Ctx::silent())?;
-        files::remove(&self.log())?;
+        if let Kept::Experiment(experiment) | Kept::Unfinished(experiment) = &kept {
+            let stages = report.stages.iter().map(|stage| stage.id.to_string());
+            self.logs().note(experiment.commit, stages.collect());
+        }
+        if let Some(job) = self.job {
+            let mut end = job.ending(self, &report);
+            let experiment = kept_of(&kept);
+            if let Some(experiment) = experiment {
+                end.keeps(experiment);
+            }
+            if end.outcome != JobOutcome::Done {
+                // Before the end, because the next attempt may begin right after it.
+                job.queue.carry_out(job.job.number, inside)?;
+            }
+            job.end(self.project, &end, experiment)?;
+        }
+        // The journal goes last: with it, whoever comes next removes what is left of the work tree.
+        if let Some(place) = place {
+            place.remove()?;
+        }
+        if self.job.is_some() {
+            // The log is of what somebody did here and may want to undo.
+            changes.discard()?;
+        } else {
+            // What was done is written down also when everybody wants the end.
+            changes.finish(&Ctx::silent())?;
+        }
         let took = self.start.elapsed();
         Ok(RunOutcome { report, baseline: self.baseline, kept: Some(kept), took })
     }
 
-    fn log(&self) -> PathBuf {
-        self.project.scratch().join("logs").join(format!("{}.log", self.name))
+    fn logs(&self) -> Logs {
+        Logs::at(&self.logs_dir())
+    }
+
+    fn logs_dir(&self) -> PathBuf {
+        match self.job {
+            Some(job) => job.queue.attempt_logs(job.job),
+            None => self.project.scratch().join("logs").join(self.name.as_str()),
+        }
     }
 
     fn journal(&self, work_tree: Option<PathBuf>) -> RunJournal {
@@ -136,10 +205,12 @@ impl Attempt<'_> {
             baseline: self.baseline.to_string(),
             work_tree,
             started: self.started.seconds,
-            overrides: self.overrides(),
+            overrides: self.overrides.clone(),
             unfinished: Vec::new(),
             begun: Vec::new(),
-            log: self.log(),
+            logs: self.logs_dir(),
+            job: self.job.map(|job| job.job),
+            ending: None,
         }
     }
 
@@ -157,19 +228,17 @@ impl Attempt<'_> {
             settle_unfinished(inside, &view, report, &mut tree_changes)?;
             snapshot::adopt(self.project, inside, &tree_changes)?;
             let record = self.record_of(report);
-            let log = files::read(&self.log())?;
+            let stages: Vec<String> =
+                report.stages.iter().map(|stage| stage.id.to_string()).collect();
+            let log = self.logs().gather(stages.iter().map(String::as_str))?;
             let draft = self.draft(tree_changes, report);
-            let experiment = self.project.experiments().save_run(
-                &draft,
-                &self.unfinished_name(),
-                &record,
-                log.as_deref(),
-            )?;
-            changes.moved_ref(&experiment.ref_name, None, Some(experiment.commit));
+            let draft = ExperimentStore::draft_of_run(&draft, &record, log.as_deref());
+            let name = self.unfinished_name();
+            let experiment = self.publish(&draft, &name, Finished::No, None, report, changes)?;
             return Ok(Kept::Unfinished(experiment));
         }
         snapshot::adopt(self.project, inside, &tree_changes)?;
-        if self.request.name.is_none() && self.request.message.is_none() {
+        if self.may_be_same {
             let base = self.project.git().commit(self.baseline)?.tree;
             let tree = self.project.git().write_tree(base, &tree_changes)?;
             if tree == base {
@@ -185,18 +254,59 @@ impl Attempt<'_> {
                 }
             }
         }
-        let before = (self.existing.iter()).find(|other| {
-            other.is_finished && other.baseline == self.baseline && other.name == self.name
-        });
-        let expected = before.map_or(Expected::Missing, |other| Expected::Is(other.commit));
+        let before = match self.job {
+            Some(job) if job.spec.replace => {
+                self.project.git().read_ref(&RefName::experiment(self.baseline, &self.name))?
+            }
+            _ => (self.existing.iter())
+                .find(|other| {
+                    other.is_finished && other.baseline == self.baseline && other.name == self.name
+                })
+                .map(|other| other.commit),
+        };
         let draft = self.draft(tree_changes, report);
-        let experiment = self.project.experiments().save(&draft, &self.name, expected)?;
-        changes.moved_ref(
-            &experiment.ref_name,
-            before.map(|other| other.commit),
-            Some(experiment.commit),
-        );
-        Ok(Kept::Experiment(experiment))
+        let name = &self.name;
+        Ok(Kept::Experiment(self.publish(&draft, name, Finished::Yes, before, report, changes)?))
+    }
+
+    /// Makes the commit, writes down which ref is about to appear, and lets it appear. A job takes another name when its own
+    /// was given to something else meanwhile: its result must not get lost.
+    fn publish(
+        &self,
+        draft: &Draft,
+        name: &ExpName,
+        finished: Finished,
+        before: Option<CommitId>,
+        report: &RunReport,
+        changes: &mut Changes,
+    ) -> Result<Experiment, Error> {
+        let commit = self.project.git().write_commit(draft)?;
+        let is_finished = finished == Finished::Yes;
+        let mut experiment = Experiment::new(self.baseline, name.clone(), commit, is_finished);
+        let mut expected = before.map_or(Expected::Missing, Expected::Is);
+        let mut n = 1;
+        loop {
+            changes.moving_ref(&experiment.ref_name, before, commit);
+            if let Some(job) = self.job {
+                let mut end = job.ending(self, report);
+                end.keeps(&experiment);
+                changes.update_run(|run| run.ending = Some(end))?;
+            } else {
+                changes.announce()?;
+            }
+            match self.project.experiments().keep(&experiment, expected) {
+                Ok(()) => return Ok(experiment),
+                Err(EditError::Exists { .. } | EditError::Update(UpdateError::Locked { .. }))
+                    if self.job.is_some() && n < MOST_NAMES =>
+                {
+                    n += 1;
+                    let name = ExpName::new(&format!("{name}-{n}"))?;
+                    experiment = Experiment::new(self.baseline, name, commit, is_finished);
+                    expected = Expected::Missing;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn draft(&self, changes: Vec<TreeChange>, report: &RunReport) -> Draft {
@@ -204,8 +314,8 @@ impl Attempt<'_> {
             .filter(|stage| matches!(stage.outcome, Outcome::Ran | Outcome::Restored(_)))
             .filter_map(|stage| Some((stage.id.name.clone()?, stage.lock.clone()?)))
             .collect();
-        let message = match &self.request.message {
-            Some(message) => message.clone(),
+        let message = match self.message {
+            Some(message) => message.to_owned(),
             None => format!("dvc: commit experiment {}", experiment_hash(&done)),
         };
         Draft {
@@ -242,12 +352,8 @@ impl Attempt<'_> {
             started: self.started,
             took: Some(self.start.elapsed()),
             host: host(),
-            overrides: self.overrides(),
+            overrides: self.overrides.clone(),
         }
-    }
-
-    fn overrides(&self) -> Vec<String> {
-        self.request.overrides.iter().map(exp_params::ParamChange::to_text).collect()
     }
 
     fn env(&self) -> Vec<(String, String)> {
@@ -286,7 +392,7 @@ fn settle_unfinished(
     let outcome = |id: &StageId| {
         report.stages.iter().find(|stage| stage.id == *id).map(|stage| &stage.outcome)
     };
-    for stage in &view.stages {
+    for stage in view.stages.iter() {
         match outcome(&stage.id) {
             Some(
                 Outcome::Cancelled

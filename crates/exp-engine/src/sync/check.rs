@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use exp_cache::{CacheError, Remote, RemoteErrorKind, TransferError, Tree};
+use exp_cache::{CacheError, StorageErrorKind, TransferError, Tree};
 use exp_core::{Ctx, Digest, ObjectId, RelPath};
 use exp_refs::{CommitId, Experiment, GitCli};
 
@@ -130,7 +130,7 @@ fn look(
     for id in ids.iter().filter(|id| id.is_tree()) {
         ctx.check()?;
         let mut bytes = Vec::new();
-        match remote.fetch(id, &mut bytes) {
+        match remote.fetch(ctx, id, 0, &mut bytes) {
             Ok(_) => {
                 let tree = manifest(id, &bytes).map_err(|source| {
                     let label = remote.label().to_owned();
@@ -139,12 +139,12 @@ fn look(
                 wanted.extend(tree.entries().iter().map(|entry| ObjectId::file(entry.digest)));
             }
             // Its files are unknown to a clone as well; that it is missing is told below.
-            Err(error) if error.kind == RemoteErrorKind::NotFound => {}
+            Err(error) if error.kind == StorageErrorKind::NotFound => {}
             Err(error) => return Err(failed(error).into()),
         }
     }
     let wanted: Vec<ObjectId> = wanted.into_iter().collect();
-    let there = remote.contains(&wanted).map_err(failed)?;
+    let there = remote.contains(ctx, &wanted).map_err(failed)?;
     let absent = wanted.iter().zip(there).filter(|(_, there)| !there).map(|(id, _)| *id).collect();
     Ok((wanted.len(), absent))
 }

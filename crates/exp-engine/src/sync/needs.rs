@@ -10,6 +10,7 @@ use crate::config::ConfigFiles;
 use crate::error::Error;
 use crate::project::Project;
 use crate::source::{Source, TreeSource};
+use crate::versions::VersionMap;
 use crate::view::{Broken, View};
 
 /// An output of an experiment that belongs on a data remote.
@@ -29,6 +30,8 @@ pub(super) struct Needs {
     pub(super) all: Vec<Need>,
     /// Outputs that are kept from remotes: `push: false`.
     pub(super) kept_here: BTreeSet<RelPath>,
+    /// Where remotes that keep versions have it.
+    pub(super) versions: VersionMap,
     /// The configuration that each experiment carries; empty for one that carries none.
     configs: Vec<Vec<u8>>,
 }
@@ -53,7 +56,7 @@ impl Needs {
         let view = View::load(&source, project.root(), Broken::Fail)?;
         let config = source.read(&RelPath::new(".dvc/config")?)?;
         self.configs.push(config.unwrap_or_default());
-        for stage in &view.stages {
+        for stage in view.stages.iter() {
             let Some(lock) = view.recorded(&stage.id) else { continue };
             // What was imported from another repository is fetched from there.
             if lock.deps.iter().any(|dep| dep.extra.contains_key("repo")) {
@@ -61,9 +64,9 @@ impl Needs {
             }
             for out in stage.outs.iter().filter(|out| out.cache) {
                 let Some(path) = out.location.workspace() else { continue };
-                let Some(artifact) = lock.out(&out.path).and_then(|entry| entry.artifact) else {
-                    continue;
-                };
+                let Some(entry) = lock.out(&out.path) else { continue };
+                let Some(artifact) = entry.artifact else { continue };
+                self.versions.note(path, entry)?;
                 if !out.push {
                     self.kept_here.insert(path.clone());
                     continue;
@@ -164,5 +167,19 @@ impl Needs {
             })
         };
         self.configs.iter().all(|config| carries(config))
+    }
+}
+
+impl Project {
+    /// Returns whether a clone of the last commit knows the data remote: with the same URL.
+    pub fn is_remote_committed(&self, name: &str) -> bool {
+        let Ok(Some(commit)) = self.git().head().map(|head| head.commit) else { return false };
+        let Ok(file) = self.prefix().join(".dvc/config") else { return false };
+        let Ok(Some(bytes)) = self.git().read(commit, file.as_str()) else { return false };
+        let path = self.root().join(".dvc/config");
+        let files = ConfigFiles { project: Some(path), ..ConfigFiles::default() };
+        let committed = files.load_with_project(Some(&bytes)).ok();
+        let committed = committed.and_then(|config| Some(config.remote(name).ok()?.url));
+        committed.is_some() && committed == self.config().remote(name).ok().map(|one| one.url)
     }
 }

@@ -1,5 +1,7 @@
 //! Receiving experiments: refs first, then the data they name, into the store only.
 
+use std::time::Instant;
+
 use exp_cache::{plan_pull, pull, pull_runs};
 use exp_core::Ctx;
 use exp_refs::{CommitId, Experiment, GitCli, OnDiverged, Ref};
@@ -133,11 +135,11 @@ impl Project {
     ) -> Result<(), Error> {
         let asked = options.remote.as_deref();
         if let Some(name) = asked {
-            self.data_remote(Some(name))?;
+            self.any_remote(Some(name))?;
         }
         for (name, ids) in needs.by_remote(self, asked) {
             let remote = match &name {
-                Some(name) => self.data_remote(Some(name))?,
+                Some(name) => self.any_remote(Some(name))?,
                 None => None,
             };
             let Some(remote) = remote else {
@@ -157,13 +159,14 @@ impl Project {
                 report.missing.extend(report.without_remote.iter().cloned());
                 continue;
             };
+            let remote = remote.with_versions(&needs.versions);
             let plan =
                 plan_pull(ctx, self.cache(), &remote.remote, &ids).map_err(SyncError::from)?;
-            let mut moved = remote.transfer();
+            let (mut moved, began) = (remote.transfer(), Instant::now());
             let jobs = remote.jobs(options.jobs);
             let mut stats =
                 pull(ctx, self.cache(), &remote.remote, plan, jobs).map_err(SyncError::from)?;
-            moved.add(&stats);
+            moved.add(&stats, began);
             report.missing.extend(needs.name(self, &stats.missing));
             if !stats.failed.is_empty() {
                 let ids: Vec<_> = stats.failed.iter().map(|(id, _)| *id).collect();

@@ -1,6 +1,7 @@
 //! Sending experiments: data first, then refs.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use exp_cache::{plan_push, push, push_runs};
 use exp_core::{Ctx, Warning};
@@ -151,11 +152,11 @@ impl Project {
             );
         }
         for (remote, plan) in plans {
-            let mut moved = remote.transfer();
+            let (mut moved, began) = (remote.transfer(), Instant::now());
             let jobs = remote.jobs(options.jobs);
             let mut stats =
                 push(ctx, self.cache(), &remote.remote, plan, jobs).map_err(SyncError::from)?;
-            moved.add(&stats);
+            moved.add(&stats, began);
             if !stats.failed.is_empty() {
                 let ids: Vec<_> = stats.failed.iter().map(|(id, _)| *id).collect();
                 let (_, source) = stats.failed.swap_remove(0);

@@ -14,42 +14,47 @@ use exp_engine::{
 use crate::support::{Sandbox, Test};
 
 /// Files by path.
-type Files = Vec<(PathBuf, Vec<u8>)>;
+pub(crate) type Files = Vec<(PathBuf, Vec<u8>)>;
 
 impl Sandbox {
-    fn add(&self, paths: &[&str]) -> Result<AddReport, Error> {
+    pub(crate) fn add(&self, paths: &[&str]) -> Result<AddReport, Error> {
         self.add_with(paths, true)
     }
 
-    fn add_with(&self, paths: &[&str], commit: bool) -> Result<AddReport, Error> {
+    pub(crate) fn add_with(&self, paths: &[&str], commit: bool) -> Result<AddReport, Error> {
         let targets: Vec<PathBuf> = paths.iter().map(|path| self.root().join(path)).collect();
         let request = AddRequest { targets, commit, relink: Relink::Yes };
         self.open().add(&Ctx::silent(), &request)
     }
 
-    fn open(&self) -> exp_engine::Project {
+    pub(crate) fn open(&self) -> exp_engine::Project {
         self.project().expect("the project can be opened")
     }
 
-    fn checkout(&self, targets: &[&str], unsaved: UnsavedData) -> Result<CheckoutReport, Error> {
+    pub(crate) fn checkout(
+        &self,
+        targets: &[&str],
+        unsaved: UnsavedData,
+    ) -> Result<CheckoutReport, Error> {
         let project = self.open();
         let plan = project.plan_data_checkout(&Ctx::silent(), &scope(targets))?;
         project.checkout_data(&Ctx::silent(), plan, unsaved)
     }
 
-    fn data_status(&self, granularity: Granularity) -> Result<DataStatus, Error> {
-        let request = DataStatusRequest { granularity, ..DataStatusRequest::default() };
+    pub(crate) fn data_status(&self, granularity: Granularity) -> Result<DataStatus, Error> {
+        let request =
+            DataStatusRequest { granularity, unchanged: true, ..DataStatusRequest::default() };
         self.open().data_status(&Ctx::silent(), &request)
     }
 
-    fn undo(&self) -> Test {
+    pub(crate) fn undo(&self) -> Test {
         let project = self.open();
         let plan = project.plan_undo(&Ctx::silent(), Direction::Undo)?.ok_or("nothing to undo")?;
         Ok(project.undo(&Ctx::silent(), plan)?)
     }
 
     /// Everything outside of Git's and our own directories.
-    fn snapshot(&self) -> Result<Files, Box<dyn std::error::Error>> {
+    pub(crate) fn snapshot(&self) -> Result<Files, Box<dyn std::error::Error>> {
         let mut found = Vec::new();
         let mut todo = vec![self.root()];
         while let Some(dir) = todo.pop() {
@@ -74,7 +79,7 @@ fn scope(targets: &[&str]) -> DataScope {
     DataScope { targets, ..DataScope::default() }
 }
 
-fn with_data() -> Result<Sandbox, Box<dyn std::error::Error>> {
+pub(crate) fn with_data() -> Result<Sandbox, Box<dyn std::error::Error>> {
     let sandbox = Sandbox::new(&[])?;
     sandbox.write("a", "hi\n")?;
     sandbox.write("d/x", "1\n")?;
@@ -224,7 +229,7 @@ fn unsaved_files_are_refused_or_kept_for_undo() -> Test {
     sandbox.write("d/z", "unsaved too\n")?;
     fs::remove_file(sandbox.root().join("d/x"))?;
     let error = sandbox.checkout(&[], UnsavedData::Refuse).unwrap_err();
-    let Error::Unsaved { paths } = &error else { panic!("{error:?}") };
+    let Error::Data(DataError::Unsaved { paths }) = &error else { panic!("{error:?}") };
     assert_eq!(paths, &[RelPath::new("a")?, RelPath::new("d/z")?]);
     assert!(!sandbox.has("d/x"), "nothing was changed");
     let report = sandbox.checkout(&[], UnsavedData::Keep)?;
@@ -250,7 +255,7 @@ fn a_part_of_a_directory_is_brought_back_alone() -> Test {
     assert!(sandbox.data_status(Granularity::Files)?.uncommitted.is_empty());
     assert!(matches!(
         sandbox.checkout(&["d/no"], UnsavedData::Refuse),
-        Err(Error::Data(DataError::Absent { .. }))
+        Err(Error::Data(DataError::NotPart { .. }))
     ));
     assert!(matches!(
         sandbox.checkout(&["no"], UnsavedData::Refuse),

@@ -164,16 +164,26 @@ fn cleaning_takes_only_what_the_dead_left() -> Test {
     made(sandbox.run(&["lr=0.5"])?);
     let project = sandbox.project()?;
     // Numbers of processes end far below this one.
-    for path in ["work/99999999-1/a.txt", "ops/99999999-2.damaged", "logs/old.log"] {
+    let of_the_dead = [
+        "work/99999999-1/a.txt",
+        "ops/99999999-2.damaged",
+        "trace/99999999-3/probe.7",
+        "logs/old.log",
+    ];
+    for path in of_the_dead {
         let path = project.scratch().join(path);
         fs::create_dir_all(path.parent().ok_or("a parent")?)?;
         fs::write(path, "")?;
     }
-    let alive = project.scratch().join("work").join(format!("{}-1", std::process::id()));
-    fs::create_dir_all(&alive)?;
+    let own = format!("{}-1", std::process::id());
+    let alive = ["work", "trace"].map(|dir| project.scratch().join(dir).join(&own));
+    for dir in &alive {
+        fs::create_dir_all(dir)?;
+    }
     let report = project.clean(&Ctx::silent())?;
-    assert_eq!(report.removed.len(), 3, "{report:?}");
-    assert!(alive.is_dir());
+    // The log of the run that finished is nobody's as well.
+    assert_eq!(report.removed.len(), 5, "{report:?}");
+    assert!(alive.iter().all(|dir| dir.is_dir()));
     assert_eq!(project.clean(&Ctx::silent())?.removed.len(), 0);
     assert_eq!(project.experiments().list()?.len(), 1);
     Ok(())

@@ -137,6 +137,22 @@ fn what_git_tracks_of_a_private_run_is_in_the_repository() -> Test {
 }
 
 #[test]
+fn what_a_private_run_writes_anew_belongs_to_it() -> Test {
+    let sandbox = Sandbox::with_stage()?;
+    sandbox.run(&[])?;
+    sandbox.commit("results")?;
+    // Another process is about to write it anew.
+    std::fs::remove_file(sandbox.root().join("metrics.json"))?;
+    let mut wanted = request(&["lr=0.7"])?;
+    wanted.place = Place::Private { copy: Vec::new() };
+    let outcome = sandbox.project()?.run(&Ctx::silent(), &wanted)?;
+    let Some(Kept::Experiment(experiment)) = &outcome.kept else { panic!("{:?}", outcome.kept) };
+    let metrics = sandbox.git(&["show", &format!("{}:metrics.json", experiment.commit)])?;
+    assert_eq!(metrics, "{\"acc\": 0.7}\n");
+    sandbox.fsck()
+}
+
+#[test]
 fn a_run_is_undone_byte_for_byte() -> Test {
     let sandbox = Sandbox::with_stage()?;
     sandbox.run(&[])?;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use exp_engine::core::{Ctx, ExecuteOptions, RelPath, Selection};
+use exp_engine::core::{Ctx, RelPath, Selection};
 use exp_engine::params::Overrides;
 use exp_engine::refs::GitEnv;
 use exp_engine::{Place, Project, ProjectOptions, ReproRequest, RunOutcome, RunRequest};
@@ -119,7 +119,7 @@ pub(crate) fn request(overrides: &[&str]) -> Result<RunRequest, Box<dyn Error>> 
     Ok(RunRequest {
         repro: ReproRequest {
             selection: Selection::of_dir(&RelPath::root())?,
-            execute: ExecuteOptions::default(),
+            ..ReproRequest::default()
         },
         overrides: parsed.single().ok_or("a sweep")?,
         cwd: RelPath::root(),
@@ -127,6 +127,7 @@ pub(crate) fn request(overrides: &[&str]) -> Result<RunRequest, Box<dyn Error>> 
         message: None,
         replace: false,
         place: Place::Workspace,
+        ..RunRequest::default()
     })
 }
 

@@ -301,6 +301,41 @@ fn what_a_remote_does_not_have_is_an_error_of_its_own() -> Test {
     )?;
     let experiment = sandbox.experiment("0.5", "half")?;
     let error = sandbox.push(&experiment).unwrap_err();
-    assert_eq!(error.to_string(), "data remote `s` is of another kind: `s3`");
+    assert_eq!(error.to_string(), "data remote `s` cannot be used");
+    Ok(())
+}
+
+#[test]
+fn nothing_is_sent_below_a_mount_point_whose_disk_is_gone() -> Test {
+    let sandbox = shared(None)?;
+    let project = sandbox.project()?;
+    let experiment = sandbox.experiment("0.2", "first")?;
+    let everything = asking(&experiment);
+    project.push(&Ctx::silent(), &everything)?;
+    let note = fs::read_dir(sandbox.root().join(".dvc/tmp/exp/remotes"))?
+        .next()
+        .ok_or("no file system was noted")??
+        .path();
+    let store = sandbox.beside("store");
+    fs::remove_dir_all(&store)?;
+
+    fs::write(&note, "1\n")?;
+    for is_mount_point in [false, true] {
+        if is_mount_point {
+            fs::create_dir(&store)?;
+        }
+        let sent = project.push(&Ctx::silent(), &everything);
+        assert!(
+            matches!(sent, Err(Error::Sync(SyncError::NotMounted { ref name, .. })) if name == "store"),
+            "{sent:?}"
+        );
+        assert_eq!(fs::read_dir(&store).map_or(0, Iterator::count), 0);
+    }
+
+    fs::create_dir(store.join("files"))?;
+    project.push(&Ctx::silent(), &everything)?;
+    fs::remove_dir_all(&store)?;
+    let sent = project.push(&Ctx::silent(), &everything)?;
+    assert!(sent.data[0].moved > 0, "a deleted remote on the same file system is made anew");
     Ok(())
 }
