@@ -6,15 +6,22 @@
 mod apply;
 mod compare;
 mod config;
+mod dag;
 mod data;
 mod edit;
+mod import;
 pub(crate) mod init;
+mod plot;
+mod queue;
+mod record;
 mod remote;
 mod run;
 mod show;
 mod stage;
 mod status;
+mod store;
 mod sync;
+mod transfer;
 mod undo;
 mod version;
 
@@ -31,15 +38,22 @@ use crate::session::Session;
 const FAMILIES: &[&[CommandSpec]] = &[
     init::COMMANDS,
     run::COMMANDS,
+    queue::COMMANDS,
+    record::COMMANDS,
     show::COMMANDS,
     apply::COMMANDS,
     edit::COMMANDS,
     undo::COMMANDS,
     compare::COMMANDS,
+    plot::COMMANDS,
     status::COMMANDS,
+    dag::COMMANDS,
     stage::COMMANDS,
     data::COMMANDS,
+    import::COMMANDS,
+    transfer::COMMANDS,
     sync::COMMANDS,
+    store::COMMANDS,
     remote::COMMANDS,
     config::COMMANDS,
     version::COMMANDS,
@@ -53,6 +67,8 @@ pub(crate) type Outcome = Result<ExitStatus, Failure>;
 pub(crate) enum Topic {
     /// The first minute: init, run, show, apply, push.
     First,
+    /// Jobs that run later.
+    Queue,
     /// Comparing and looking.
     Compare,
     /// Keeping, restoring and tidying experiments.
@@ -65,13 +81,14 @@ pub(crate) enum Topic {
 
 impl Topic {
     /// All topics in the order of help.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::First, Self::Compare, Self::Keep, Self::Pipeline, Self::Settings];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::First, Self::Queue, Self::Compare, Self::Keep, Self::Pipeline, Self::Settings];
 
     /// Returns the heading.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::First => "Start here",
+            Self::Queue => "Many experiments",
             Self::Compare => "Compare",
             Self::Keep => "Keep and tidy",
             Self::Pipeline => "Pipeline and data",
@@ -168,8 +185,11 @@ fn alias<'w>(grammar: Grammar, path: &str, word: &'w str) -> &'w str {
     match (grammar, path, word) {
         (Grammar::Dvc, "", "experiments") => "exp",
         (Grammar::Dvc, "", "doctor") => "version",
+        (Grammar::Dvc, "", "mv") => "move",
         (Grammar::Dvc, "" | "exp", "rm") | (Grammar::Exp, "" | "remote", "rm") => "remove",
-        (Grammar::Dvc, "exp", "ls") | (Grammar::Exp, "" | "remote" | "stage", "ls") => "list",
+        (Grammar::Dvc, "" | "exp", "ls")
+        | (Grammar::Exp, "" | "data" | "remote" | "stage", "ls") => "list",
+        (Grammar::Dvc, "", "ls-url") | (Grammar::Exp, "data", "ls-url") => "list-url",
         _ => word,
     }
 }

@@ -10,7 +10,7 @@ mod pipeline;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use exp_engine::{ConfigError, Error, InitError, SettingsError};
 
@@ -114,7 +114,7 @@ pub(crate) fn report(
     let _ = io.out.flush();
     let (text, on_out, status) = match grammar {
         Grammar::Exp => {
-            let (text, status) = ours(failure);
+            let (text, status) = ours(failure, &io.env.cwd);
             (text, String::new(), status)
         }
         Grammar::Dvc => dvc::worded(failure, command),
@@ -124,10 +124,10 @@ pub(crate) fn report(
     status
 }
 
-fn ours(failure: &Failure) -> (String, ExitStatus) {
+fn ours(failure: &Failure, cwd: &Path) -> (String, ExitStatus) {
     let simple = |text: &str, status| (format!("error: {text}\n"), status);
     match failure {
-        Failure::Engine(error) => (engine(error), ExitStatus::of(error.kind())),
+        Failure::Engine(error) => (engine(error, cwd), ExitStatus::of(error.kind())),
         Failure::Init(error) => init(error),
         Failure::Output(err) => {
             simple(&format!("cannot write the answer\n  {err}"), ExitStatus::ENVIRONMENT)
@@ -190,10 +190,16 @@ fn init(error: &InitError) -> (String, ExitStatus) {
 }
 
 /// Words an error of the engine: message, place in the file, causes, hints.
-fn engine(error: &Error) -> String {
+fn engine(error: &Error, cwd: &Path) -> String {
     let mut messages = chain(error).into_iter();
-    let mut text = format!("error: {}\n", messages.next().unwrap_or_default());
-    if let Some(locus) = locus::of(error) {
+    let first = messages.next().unwrap_or_default();
+    let first = match error {
+        // The place follows below.
+        Error::Pipeline(error) => error.problem(),
+        _ => first,
+    };
+    let mut text = format!("error: {first}\n");
+    if let Some(locus) = locus::of(error, cwd) {
         text.push_str(&locus.shown());
     }
     for cause in messages {

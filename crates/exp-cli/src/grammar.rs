@@ -135,6 +135,17 @@ fn dispatch(grammar: Grammar, args: Vec<OsString>, io: &mut Io<'_>) -> Result<Ex
         print(io, &parser.render_long_help().to_string())?;
         return Ok(ExitStatus::DONE);
     }
+    if let Some(word) = words.iter().find(|word| word.to_str().is_none()) {
+        let shown = word.to_string_lossy();
+        let failure = match grammar {
+            Grammar::Exp => Failure::TextUsage(format!("`{shown}` is not UTF-8")),
+            Grammar::Dvc => Failure::Dvc {
+                message: format!("'{shown}' is not UTF-8"),
+                code: command.dvc_failure.code,
+            },
+        };
+        return Err((failure, Some(command)));
+    }
     let full = std::iter::once(program).chain(words.iter().cloned());
     let matches = match parser.try_get_matches_from_mut(full) {
         Ok(matches) => matches,

@@ -2,7 +2,10 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use exp_engine::core::{CancelToken, Ctx, FailurePolicy, NullSink, RelPath};
 use exp_engine::refs::GitEnv;
@@ -11,9 +14,12 @@ use exp_engine::{ConfigFiles, Project, ProjectOptions, ShellOptions};
 use crate::diagnostic::Failure;
 use crate::grammar::Grammar;
 use crate::io::Io;
-use crate::progress::{DvcSink, NdjsonSink, PlainSink, Progress};
+use crate::progress::{DvcSink, Line, NdjsonSink, PlainSink, Progress};
 use crate::signals::{self, Patience};
 use crate::zone;
+
+/// How often what is shown of running stages is brought up to date although they write nothing.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Flags that every command has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,21 +84,34 @@ impl Session<'_, '_> {
     ///
     /// New commits show the clock of the machine.
     pub(crate) fn project(&self) -> Result<Project, Failure> {
+        Ok(Project::discover(self.cwd(), self.project_options())?)
+    }
+
+    /// Returns what a project is opened with, or what works without one.
+    pub(crate) fn project_options(&self) -> ProjectOptions {
         let env = &self.io.env;
         let mut shell = ShellOptions::default();
         if let Some(path) = env.var("SHELL") {
             shell.shell = path.into();
         }
-        let options = ProjectOptions {
+        ProjectOptions {
             env: GitEnv::new(env.vars.clone()),
             config: env.config_files(),
             umask: env.umask,
             shell,
             utc_offset: zone::utc_offset(env, SystemTime::now()),
             wait_for_lock: self.common.wait_for_lock,
+            machine: env.machine(),
+            storages: Arc::new(exp_remote::Storages::new(env.surroundings())),
             ..ProjectOptions::default()
-        };
-        Ok(Project::discover(self.cwd(), options)?)
+        }
+    }
+
+    /// Returns at which column lines of the answer are cut: nowhere unless someone looks at a terminal or says how wide
+    /// it is.
+    pub(crate) fn line_width(&self) -> usize {
+        let is_asked = self.io.env.var("COLUMNS").is_some();
+        if self.io.out_is_terminal || is_asked { self.io.width } else { usize::MAX }
     }
 
     /// Writes a line of the answer.
@@ -115,8 +134,11 @@ impl Session<'_, '_> {
         writeln!(out, "{line}").map_err(Failure::Output)
     }
 
-    /// Writes a line on standard error, whatever the grammar.
+    /// Writes a line on standard error, whatever the grammar; DVC's has no warnings with `--quiet`.
     pub(crate) fn warn(&mut self, line: &str) -> Result<(), Failure> {
+        if self.common.quiet && self.is_dvc() {
+            return Ok(());
+        }
         writeln!(self.io.err, "{line}").map_err(Failure::Output)
     }
 
@@ -134,6 +156,8 @@ impl Session<'_, '_> {
         let from = (self.io.env.project_root())
             .and_then(|root| RelPath::from_path(self.cwd().strip_prefix(root).ok()?).ok())
             .unwrap_or_default();
+        let shows_line = self.io.err_is_terminal && !quiet;
+        let width = shows_line.then_some(self.io.width);
         let (out, err) = (&mut *self.io.out, &mut *self.io.err);
         let (dvc, plain, ndjson);
         let progress: Option<&dyn Progress> = match self.grammar {
@@ -142,12 +166,15 @@ impl Session<'_, '_> {
                 Some(&ndjson)
             }
             Grammar::Dvc => {
-                dvc = DvcSink::new(out, err, how.on_failure).seen_from(from).quietly(quiet);
+                dvc = DvcSink::new(out, err, how.on_failure)
+                    .seen_from(from)
+                    .quietly(quiet)
+                    .with_line(width.map(Line::new));
                 Some(&dvc)
             }
             Grammar::Exp if quiet => None,
             Grammar::Exp => {
-                plain = PlainSink::new(err, unicode);
+                plain = PlainSink::new(err, unicode).on_terminal(width);
                 Some(&plain)
             }
         };
@@ -158,11 +185,29 @@ impl Session<'_, '_> {
                     progress.cancelling(wish);
                 }
             };
-            signals::guarded(handles_signals, &token, how.patience, &notice, || work(&ctx))
+            let ticking = progress.filter(|_| shows_line);
+            signals::guarded(handles_signals, &token, how.patience, &notice, || {
+                ticked(ticking, || work(&ctx))
+            })
         };
         match progress {
             Some(progress) => run(progress.sink()),
             None => run(&NullSink),
         }
     }
+}
+
+/// Does `work` while `progress`, if there is any, is told twice a second that time goes by.
+fn ticked<T>(progress: Option<&dyn Progress>, work: impl FnOnce() -> T) -> T {
+    let Some(progress) = progress else { return work() };
+    thread::scope(|scope| {
+        // Dropping the sender ends the thread, also when the work panics.
+        let (_working, ended) = channel::<()>();
+        scope.spawn(move || {
+            while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                progress.tick();
+            }
+        });
+        work()
+    })
 }

@@ -4,10 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirEntry};
 use std::io::{self, BufReader, BufWriter, IsTerminal as _, Write};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use exp_engine::ConfigFiles;
+use exp_engine::{ConfigFiles, Machine};
 
 use crate::io::Io;
 
@@ -20,12 +24,14 @@ pub struct Environment {
     pub vars: BTreeMap<OsString, OsString>,
     /// The file mode bits that new files do not get.
     pub umask: u32,
+    /// The program, to start workers with; `None` where none can be started.
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Environment {
     /// No directory, no variables, and the usual umask.
     fn default() -> Self {
-        Self { cwd: PathBuf::new(), vars: BTreeMap::new(), umask: 0o022 }
+        Self { cwd: PathBuf::new(), vars: BTreeMap::new(), umask: 0o022, program: None }
     }
 }
 
@@ -56,6 +62,13 @@ impl Environment {
         self.var("HOME").map(PathBuf::from)
     }
 
+    /// Returns what may be used to reach storages.
+    pub(crate) fn surroundings(&self) -> exp_remote::Surroundings {
+        let text = |text: &OsString| text.to_str().map(str::to_owned);
+        let env = self.vars.iter().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+        exp_remote::Surroundings { env: env.collect(), home: self.home() }
+    }
+
     /// Returns where the configuration of the machine and of the user are, as DVC looks for them.
     pub fn config_files(&self) -> ConfigFiles {
         let dir = |name: &str| self.var(name).map(PathBuf::from);
@@ -69,6 +82,42 @@ impl Environment {
             home: self.home(),
             ..ConfigFiles::default()
         }
+    }
+
+    /// Returns what stages may claim of this machine, and where all processes of the user note what they claim.
+    pub(crate) fn machine(&self) -> Machine {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let ledger = self
+            .var("EXP_CLAIMS_DIR")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(self.var("XDG_RUNTIME_DIR")?).join("exp-claims")))
+            .or_else(|| Some(std::env::temp_dir().join(format!("exp-claims-{}", user()?))));
+        Machine {
+            ledger,
+            cpu: u32::try_from(cores).unwrap_or(u32::MAX),
+            mem: memory().unwrap_or(u64::MAX),
+            gpus: self.gpus(),
+        }
+    }
+
+    /// Returns the graphics processors: those that `CUDA_VISIBLE_DEVICES` leaves to this process, else those that the system
+    /// has.
+    fn gpus(&self) -> Vec<String> {
+        if let Some(visible) = self.vars.get(OsStr::new("CUDA_VISIBLE_DEVICES")) {
+            let visible = visible.to_string_lossy();
+            let names = visible.split(',').map(str::trim);
+            return names
+                .filter(|name| !name.is_empty() && *name != "-1")
+                .map(str::to_owned)
+                .collect();
+        }
+        let number = |entry: io::Result<DirEntry>| {
+            entry.ok()?.file_name().to_str()?.strip_prefix("nvidia")?.parse::<u32>().ok()
+        };
+        let mut numbers: Vec<u32> =
+            fs::read_dir("/dev").into_iter().flatten().filter_map(number).collect();
+        numbers.sort_unstable();
+        numbers.iter().map(ToString::to_string).collect()
     }
 
     /// Returns the nearest directory from the current one upwards that holds `.dvc`.
@@ -87,6 +136,7 @@ pub(crate) fn from_process() -> (Vec<OsString>, Io<'static>) {
         cwd: std::env::current_dir().unwrap_or_default(),
         vars: std::env::vars_os().collect(),
         umask: umask().unwrap_or(0o022),
+        program: std::env::current_exe().ok(),
     };
     let out_is_terminal = io::stdout().is_terminal();
     let err_is_terminal = io::stderr().is_terminal();
@@ -115,6 +165,18 @@ pub(crate) fn from_process() -> (Vec<OsString>, Io<'static>) {
         env,
     };
     (std::env::args_os().collect(), io)
+}
+
+/// Returns the bytes of memory, where the system tells.
+fn memory() -> Option<u64> {
+    let info = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    total.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Returns the number of the user, where the system tells.
+fn user() -> Option<u32> {
+    Some(fs::metadata("/proc/self").ok()?.uid())
 }
 
 /// Reads the umask where the system tells it without changing it.

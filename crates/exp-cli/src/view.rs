@@ -4,16 +4,22 @@ pub(crate) mod change;
 pub(crate) mod csv;
 pub(crate) mod dag;
 pub(crate) mod data;
+pub(crate) mod data_diff;
 pub(crate) mod difference;
+pub(crate) mod forecast;
 pub(crate) mod json;
+pub(crate) mod list;
 pub(crate) mod markdown;
 pub(crate) mod metrics;
+pub(crate) mod plot;
+pub(crate) mod queue;
 pub(crate) mod reason;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod why;
 
 /// Writes a number of bytes with its unit: `12 B`, `34.2 kB`, `1.5 GB`.
 pub(crate) fn size(bytes: u64) -> String {

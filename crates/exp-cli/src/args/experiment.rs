@@ -127,4 +127,7 @@ pub(crate) struct UndoArgs {
 pub(crate) struct LogArgs {
     /// The experiment; without, the newest run that did not finish
     pub(crate) experiment: Option<String>,
+    /// Only what this stage wrote
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
 }

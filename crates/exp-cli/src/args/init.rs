@@ -15,6 +15,9 @@ pub(crate) struct InitArgs {
     /// Ask for the first stage, except for what the flags below say
     #[arg(short, long)]
     pub(crate) interactive: bool,
+    /// Write a stage for this command, its parts guessed from the names in it and in its script
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["interactive", "command"])]
+    pub(crate) from: Option<String>,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
 }

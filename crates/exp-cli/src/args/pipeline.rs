@@ -1,4 +1,6 @@
-//! `status`, `dag`, `stage add`, `stage list`, `freeze`, `unfreeze`.
+//! `status`, `why`, `dag`, `stage add`, `stage list`, `freeze`, `unfreeze`.
+
+use super::transfer::TransferArgs;
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,59 @@ pub(crate) struct StatusArgs {
     /// Do not look whether imports changed at their source
     #[arg(long)]
     pub(crate) no_updates: bool,
+    #[command(flatten)]
+    pub(crate) cloud: CloudArgs,
+}
+
+/// Flags of `status` for comparing the store with remotes.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of DVC's")]
+pub(crate) struct CloudArgs {
+    /// Compare the store with the data remote
+    #[arg(short, long)]
+    pub(crate) cloud: bool,
+    /// Compare the store with this data remote
+    #[arg(short, long, value_name = "name")]
+    pub(crate) remote: Option<String>,
+    /// Also what the tips of all branches record; with a remote
+    #[arg(short = 'a', long)]
+    pub(crate) all_branches: bool,
+    /// Also what all tags record; with a remote
+    #[arg(short = 'T', long)]
+    pub(crate) all_tags: bool,
+    /// Also what any commit records; with a remote
+    #[arg(short = 'A', long)]
+    pub(crate) all_commits: bool,
+    /// Ask for so many objects at once; with a remote
+    #[arg(short, long, value_name = "number")]
+    pub(crate) jobs: Option<usize>,
+}
+
+impl StatusArgs {
+    /// Returns which data is to be compared with remotes.
+    pub(crate) fn transfer(&self) -> TransferArgs {
+        TransferArgs {
+            remote: self.cloud.remote.clone(),
+            jobs: self.cloud.jobs,
+            all_branches: self.cloud.all_branches,
+            all_tags: self.cloud.all_tags,
+            all_commits: self.cloud.all_commits,
+            with_deps: self.with_deps,
+            recursive: self.recursive,
+            targets: self.targets.clone(),
+            ..TransferArgs::default()
+        }
+    }
+}
+
+/// Flags of `why`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WhyArgs {
+    /// Stages, files of stages or outputs; everything by default
+    pub(crate) targets: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Flags of `dag`.
@@ -44,6 +99,23 @@ pub(crate) struct DagArgs {
     /// Stages that one template makes as one
     #[arg(long)]
     pub(crate) collapse_foreach_matrix: bool,
+}
+
+impl DagArgs {
+    /// Returns whether the graph is written for another program.
+    pub(crate) fn is_for_programs(&self) -> bool {
+        self.dot || self.mermaid || self.md
+    }
+}
+
+/// Flags of our own `dag`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OurDagArgs {
+    #[command(flatten)]
+    pub(crate) dag: DagArgs,
+    /// Draw every stage, however many one template makes
+    #[arg(long, conflicts_with = "collapse_foreach_matrix")]
+    pub(crate) expand: bool,
 }
 
 /// Flags of `stage add`.
@@ -125,7 +197,7 @@ pub(crate) struct StageListArgs {
 /// Flags of `freeze` and `unfreeze`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FreezeArgs {
-    /// Stages
+    /// Stages, or .dvc files
     #[arg(required = true)]
     pub(crate) targets: Vec<String>,
 }

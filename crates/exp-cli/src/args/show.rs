@@ -60,6 +60,15 @@ pub(crate) struct ShowArgs {
     /// Only parameters that stages depend on
     #[arg(long)]
     pub(crate) param_deps: bool,
+    /// Only rows that fulfil this condition: 'lr>=0.01 and acc>0.9'
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// Make one row of experiments that differ in this parameter only; may be repeated
+    #[arg(long, value_name = "PARAM")]
+    pub(crate) group: Vec<String>,
+    /// Show the table again whenever it changes, until q or Ctrl-C
+    #[arg(long, conflicts_with_all = ["json", "csv", "md"])]
+    pub(crate) watch: bool,
     /// Sort the experiments of each commit by this metric or parameter
     #[arg(long, alias = "sort", value_name = "COLUMN")]
     pub(crate) sort_by: Option<String>,

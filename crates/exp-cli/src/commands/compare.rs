@@ -14,6 +14,7 @@ use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
 use crate::session::Session;
 use crate::view::difference::{self, Layout};
+use crate::view::metrics::look::{Judged, Look};
 use crate::view::{json, metrics};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -153,8 +154,16 @@ fn diff(session: &mut Session<'_, '_>, args: &DiffArgs) -> Outcome {
     Ok(ExitStatus::DONE)
 }
 
+/// Returns whether there is no commit to compare with, where DVC has nothing to say.
+fn is_unborn(session: &Session<'_, '_>, project: &Project) -> Result<bool, Failure> {
+    Ok(session.is_dvc() && project.git().head().map_err(Error::from)?.commit.is_none())
+}
+
 fn params_diff(session: &mut Session<'_, '_>, args: &ParamsDiffArgs) -> Outcome {
     let project = session.project()?;
+    if is_unborn(session, &project)? {
+        return finish(session, if args.json { "{}\n" } else { "" });
+    }
     let names = (args.a_rev.as_deref(), args.b_rev.as_deref());
     let found = Sides::find(session, &project, names, ("", 255))?;
     let targets = targets(session, &project, &args.targets)?;
@@ -172,11 +181,14 @@ fn params_diff(session: &mut Session<'_, '_>, args: &ParamsDiffArgs) -> Outcome 
         md: args.md,
         change: None,
     };
-    print_changes(session, &changes, &layout, args.json)
+    print_changes(session, &changes, &layout, args.json, Judged::No)
 }
 
 fn metrics_diff(session: &mut Session<'_, '_>, args: &MetricsDiffArgs) -> Outcome {
     let project = session.project()?;
+    if is_unborn(session, &project)? {
+        return finish(session, if args.json { "{}\n" } else { "" });
+    }
     let names = (args.a_rev.as_deref(), args.b_rev.as_deref());
     let found = Sides::find(session, &project, names, ("", 255))?;
     let targets = targets(session, &project, &args.targets)?;
@@ -189,12 +201,12 @@ fn metrics_diff(session: &mut Session<'_, '_>, args: &MetricsDiffArgs) -> Outcom
     let layout = Layout {
         labels: &found.labels,
         value: "Metric",
-        precision: Precision::Decimals(args.precision),
+        precision: decimals(session, args.precision),
         no_path: args.no_path,
         md: args.md,
         change: Some("-"),
     };
-    print_changes(session, &changes, &layout, args.json)
+    print_changes(session, &changes, &layout, args.json, Judged::Yes)
 }
 
 fn print_changes(
@@ -202,13 +214,30 @@ fn print_changes(
     changes: &[FileDifference],
     layout: &Layout<'_>,
     as_json: bool,
+    judged: Judged,
 ) -> Outcome {
     let text = if as_json {
         json::line(&difference::json(changes))
-    } else {
+    } else if session.is_dvc() || layout.md {
         difference::table(changes, layout)
+    } else {
+        let look = look(session, layout.precision);
+        metrics::look::changes(changes, layout.labels, (judged, layout.no_path), look)
     };
+    if text.is_empty() && !session.is_dvc() {
+        let what = if judged == Judged::Yes { "metric" } else { "parameter" };
+        session.note(&format!("no {what} differs"))?;
+    }
     finish(session, &text)
+}
+
+/// Returns how many digits there are behind the point; DVC takes none for its default.
+fn decimals(session: &Session<'_, '_>, digits: usize) -> Precision {
+    Precision::Decimals(if session.is_dvc() && digits == 0 { 5 } else { digits })
+}
+
+fn look(session: &Session<'_, '_>, precision: Precision) -> Look {
+    Look { width: session.line_width(), unicode: session.io.unicode, precision }
 }
 
 fn metrics_show(session: &mut Session<'_, '_>, args: &MetricsShowArgs) -> Outcome {
@@ -238,7 +267,22 @@ fn metrics_show(session: &mut Session<'_, '_>, args: &MetricsShowArgs) -> Outcom
     if args.json {
         return finish(session, &json::line(&metrics::json(&labelled, &here)));
     }
-    let precision = Precision::Decimals(args.precision);
+    let precision = decimals(session, args.precision);
+    if !session.is_dvc() && !args.md {
+        let (text, hidden) = metrics::look::show(&labelled, &here, look(session, precision));
+        if text.trim().is_empty() {
+            session.note("no metrics")?;
+        }
+        session.print(&text)?;
+        if !hidden.is_empty() {
+            let n = hidden.len();
+            session.note(&format!(
+                "{n} more, too wide: {} (--md, --json show all)",
+                hidden.join(", ")
+            ))?;
+        }
+        return Ok(ExitStatus::DONE);
+    }
     let text = metrics::table(
         &labelled,
         &here,

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use exp_engine::{ConfigError, ConfigFiles, ConfigKey, ConfigLevel, ConfigSection, ConfigValue};
+use exp_engine::{
+    ConfigError, ConfigFiles, ConfigKey, ConfigLevel, ConfigSection, ConfigValue, shown_url,
+};
 
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
 use crate::args::config::ConfigArgs;
@@ -51,7 +53,9 @@ fn config(session: &mut Session<'_, '_>, args: &ConfigArgs) -> Outcome {
     match (&args.value, args.unset) {
         (_, true) => files.unset(level.unwrap_or(ConfigLevel::Project), &key)?,
         (Some(value), false) => {
-            files.set(level.unwrap_or(ConfigLevel::Project), &key, value, &base)?;
+            let level = level.unwrap_or(ConfigLevel::Project);
+            guard_secret(session, level, &key, value)?;
+            files.set(level, &key, value, &base)?;
         }
         (None, false) => return get(session, &files, &levels, &key, args),
     }
@@ -85,15 +89,36 @@ fn list(
             config.entries().iter().partition(|entry| entry.key.section.name.is_some());
         for entry in named.into_iter().chain(plain) {
             let origin = origin(session, show_origin.then_some(entry.path.as_path()), *level);
-            let value = if entry.is_secret() && !session.is_dvc() {
+            let value = if entry.is_secret() {
                 "***".to_owned()
             } else {
-                entry.value.to_string()
+                shown_url(&entry.value.to_string())
             };
             session.say(&format!("{origin}{}={value}", entry.key))?;
         }
     }
     Ok(ExitStatus::DONE)
+}
+
+/// Keeps secrets out of the file that is committed: refuses in our grammar, warns in DVC's.
+pub(super) fn guard_secret(
+    session: &mut Session<'_, '_>,
+    level: ConfigLevel,
+    key: &ConfigKey,
+    value: &str,
+) -> Result<(), Failure> {
+    let has_secret = key.is_secret() || (key.option == "url" && shown_url(value) != value);
+    if level != ConfigLevel::Project || !has_secret {
+        return Ok(());
+    }
+    if session.is_dvc() {
+        return session.warn(&format!(
+            "WARNING: '{key}' is a secret, and '.dvc/config' is committed to Git. Use '--local' to keep it out."
+        ));
+    }
+    Err(Failure::TextUsage(format!(
+        "`{key}` is a secret, and .dvc/config is committed\nhint: give `--local` to set it on this machine only"
+    )))
 }
 
 fn get(

@@ -1,7 +1,7 @@
 //! `remove`, `rename`, `clean`, `save`: the list of experiments.
 
 use exp_engine::refs::{EditError, ExpName, Experiment, FindError, GitCli, RefName};
-use exp_engine::{Baselines, Error, OnExisting, Project, SaveRequest};
+use exp_engine::{Baselines, Error, Job, OnExisting, Project, Queue, SaveRequest};
 
 use super::apply::{BRIEF, ambiguous};
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
@@ -103,7 +103,7 @@ fn remove(session: &mut Session<'_, '_>, args: &RemoveArgs) -> Outcome {
         return Err(if session.is_dvc() {
             Failure::Dvc { message: message.to_owned(), code: 255 }
         } else {
-            Failure::text_usage("name experiments, or give `--rev` or `--all-commits`")
+            Failure::text_usage("name experiments, or give `--rev`, `--all-commits` or `--queue`")
         });
     }
     let project = session.project()?;
@@ -116,8 +116,19 @@ fn remove(session: &mut Session<'_, '_>, args: &RemoveArgs) -> Outcome {
     if let Some(baselines) = baselines(&project, args)? {
         chosen.extend(project.experiments_of(&baselines)?);
     }
+    let queue = project.queue()?;
+    let mut jobs: Vec<Job> = queue.list()?;
+    jobs.retain(|job| job.state.is_waiting());
+    let mut unqueued: Vec<Job> = if args.queue { jobs.clone() } else { Vec::new() };
     for spec in &args.experiments {
-        chosen.push(one(session, &project, spec)?);
+        match one(session, &project, spec) {
+            Ok(one) => chosen.push(one),
+            // What waits in the queue has no experiment yet.
+            Err(error) => match Queue::find(&jobs, spec) {
+                Some(job) => unqueued.push(job.clone()),
+                None => return Err(error),
+            },
+        }
     }
     if args.keep {
         chosen = all.into_iter().filter(|one| !chosen.contains(one)).collect();
@@ -130,10 +141,13 @@ fn remove(session: &mut Session<'_, '_>, args: &RemoveArgs) -> Outcome {
     }
     chosen.sort();
     chosen.dedup();
+    queue.remove(&unqueued)?;
     session.perform(BRIEF, |ctx| project.remove(ctx, &chosen))?;
-    let names: Vec<String> = chosen.iter().map(|one| one.name.to_string()).collect();
+    let of_queue = unqueued.iter().map(|job| job.name.to_string());
+    let names: Vec<String> =
+        of_queue.chain(chosen.iter().map(|one| one.name.to_string())).collect();
     tell_removed(session, &names, "")?;
-    if !is_dvc && !names.is_empty() {
+    if !is_dvc && !chosen.is_empty() {
         session.note("undo: exp undo")?;
     }
     Ok(ExitStatus::DONE)

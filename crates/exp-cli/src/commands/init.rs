@@ -9,6 +9,7 @@ use exp_engine::core::Algorithm;
 use exp_engine::refs::GitEnv;
 use exp_engine::{FirstStage, InitError, InitOptions, plan_init};
 
+use super::run::command::write_stage;
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
 use crate::args::init::{DvcInitArgs, InitArgs};
 use crate::diagnostic::Failure;
@@ -28,7 +29,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
                cannot read; with --hash md5 the project is one that DVC can share.\n\nWith --command or -i the \
                first stage is written to dvc.yaml, in an existing project too. Paths that are not given have \
                the defaults below; an empty one, or n, leaves it out. Nothing but dvc.yaml and .gitignore is \
-               created.\n\nExamples:\n  exp init\n  exp init -i\n  exp init --command 'python train.py' --code \
+               created. With --from the parts of the stage are guessed from the names in a command and its script.\n\nExamples:\n  exp init\n  exp init -i\n  exp init --from 'python train.py'\n  exp init --command 'python train.py' --code \
                train.py --plots n",
         dvc_failure: DvcFailure::PLAIN,
     },
@@ -52,7 +53,7 @@ fn ours(session: &mut Session<'_, '_>, args: &InitArgs) -> Outcome {
         _ => Algorithm::Sha256,
     };
     let options = InitOptions { hash, subdir: args.subdir, replace: args.force };
-    let wants_stage = args.interactive || args.stage.command.is_some();
+    let wants_stage = args.interactive || args.stage.command.is_some() || args.from.is_some();
     let plan = match plan_init(&root, &env, &options) {
         // Its settings were not asked about, so that the stage is all there is to do.
         Err(InitError::Exists { .. } | InitError::NotAtTop { .. })
@@ -79,12 +80,18 @@ fn ours(session: &mut Session<'_, '_>, args: &InitArgs) -> Outcome {
     if let Some(stage) = &stage {
         files.extend(write(session, stage, &root)?);
     }
+    if let Some(line) = &args.from {
+        let words = std::slice::from_ref(line);
+        let (_, written) = write_stage(session, words, "exp run --trace")?;
+        files.extend(written.iter().map(ToString::to_string));
+    }
     if !files.is_empty() {
         let names: Vec<_> = files.iter().map(|file| quoted(file)).collect();
         session.note(&format!("commit it: git add {} && git commit", names.join(" ")))?;
     }
     let next = match &stage {
         Some(_) => "exp run",
+        None if args.from.is_some() => "exp run",
         None if root.join("dvc.yaml").exists() => return Ok(ExitStatus::DONE),
         None => "exp init -i, to describe the first stage",
     };

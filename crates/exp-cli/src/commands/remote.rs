@@ -2,6 +2,7 @@
 
 use exp_engine::{ConfigKey, ConfigLevel, RemoteAdd};
 
+use super::config::guard_secret;
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
 use crate::args::remote::{AddArgs, DefaultArgs, ListArgs, ModifyArgs, RemoveArgs, RenameArgs};
 use crate::diagnostic::Failure;
@@ -82,6 +83,8 @@ fn add(session: &mut Session<'_, '_>, args: &AddArgs) -> Outcome {
     if args.default && session.is_dvc() {
         session.note(&format!("Setting '{name}' as a default remote."))?;
     }
+    let level = level(args.level.level());
+    guard_secret(session, level, &ConfigKey::remote(&name, "url"), &args.url)?;
     let base = session.cwd().to_path_buf();
     let remote = RemoteAdd {
         name: &name,
@@ -90,7 +93,7 @@ fn add(session: &mut Session<'_, '_>, args: &AddArgs) -> Outcome {
         default: args.default,
         replace: args.force,
     };
-    session.config_files().add_remote(level(args.level.level()), &remote)?;
+    session.config_files().add_remote(level, &remote)?;
     if !session.is_dvc() {
         let default = if args.default { ", the default" } else { "" };
         session.note(&format!("Added remote `{name}`{default}."))?;
@@ -105,7 +108,7 @@ fn list(session: &mut Session<'_, '_>, args: &ListArgs) -> Outcome {
         None => files.load_unchecked()?,
     };
     for remote in config.remotes() {
-        let url = if session.is_dvc() { remote.url.clone() } else { remote.shown_url() };
+        let url = remote.shown_url();
         let mut line = remote.name.clone();
         tab(&mut line);
         line.push_str(&url);
@@ -130,6 +133,9 @@ fn modify(session: &mut Session<'_, '_>, args: &ModifyArgs) -> Outcome {
     }
     let key = ConfigKey::remote(&args.name, &args.option);
     let value = if args.unset { None } else { args.value.as_deref() };
+    if let Some(value) = value {
+        guard_secret(session, level(args.level.level()), &key, value)?;
+    }
     let base = session.cwd().to_path_buf();
     session.config_files().modify_remote(level(args.level.level()), &key, value, &base)?;
     Ok(ExitStatus::DONE)

@@ -1,43 +1,74 @@
 //! `run` and `repro`: bring stages up to date, as an experiment or plainly.
 
+pub(super) mod command;
+pub(super) mod trace;
+
 use std::io::{BufRead as _, Write as _};
+use std::num::NonZeroUsize;
+use std::thread;
 
 use exp_engine::core::{
     Ctx, Ended, ExecuteOptions, FailurePolicy, Force, Outcome as StageOutcome, PlanOptions, Reach,
     RelPath, RunReport, Selection, StageId, Target, Verdict,
 };
-use exp_engine::params::Overrides;
-use exp_engine::{Error, Kept, Place, Project, ReproRequest, RunOutcome, RunRequest};
+use exp_engine::params::{Overrides, ParamChange};
+use exp_engine::{
+    Composition, DataError, DataScope, DataTransferRequest, Error, ForecastRequest, Kept, Place,
+    Project, ReproRequest, RunOutcome, RunRequest, Tracer,
+};
 
 use super::stage::{git_hint, select_failure};
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
-use crate::args::run::{ReproArgs, RunArgs, StageFlags};
+use crate::args::run::{OurReproArgs, OurRunArgs, ReproArgs, RunArgs, StageFlags, TraceFlags};
 use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
 use crate::progress::failure_text;
 use crate::session::{Perform, Session};
 use crate::signals::Patience;
-use crate::view::summary;
+use crate::view::{forecast, json, summary};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     command! {
-        args: RunArgs,
-        run: run,
+        args: OurRunArgs,
+        run: our_run,
         exp: Some("run"),
-        dvc: Some("exp run"),
+        dvc: None,
         topic: Topic::First,
         about: "Run what changed and record it as an experiment",
         long: "Run what changed and record it as an experiment.\n\nStages that did not change are left alone, those that \
                ran before with the same inputs are restored. A run that fails or is stopped is recorded too, with its \
-               log. HEAD, the index and branches never move. The first ctrl-c lets the running stage finish, the \
-               second stops it.\n\nExamples:\n  exp run -S lr=0.5\n  exp run -S model.depth=4 -m \"deeper\" train\n  \
-               exp run --temp -S seed=2",
+               log. HEAD, the index and branches never move. Stages that do not wait for each other run at the \
+               same time, as many as the machine has cores; -j sets how many. The first ctrl-c lets what runs finish, \
+               the second stops it.\n\nExamples:\n  exp run -S lr=0.5\n  exp run -S model.depth=4 -m \"deeper\" train\n  \
+               exp run --temp -S seed=2\n  exp run -- python train.py\n\nWith a command behind -- its stage is written \
+               to dvc.yaml first, with what names in the command and its script say that it reads and writes; where \
+               there is no project, one is made.",
+        dvc_failure: DvcFailure::PLAIN,
+    },
+    command! {
+        args: RunArgs,
+        run: dvcs_run,
+        exp: None,
+        dvc: Some("exp run"),
+        topic: Topic::First,
+        about: "Run what changed and record it as an experiment",
+        long: "",
+        dvc_failure: DvcFailure::PLAIN,
+    },
+    command! {
+        args: OurReproArgs,
+        run: our_repro,
+        exp: Some("repro"),
+        dvc: None,
+        topic: Topic::Pipeline,
+        about: "Run what changed without recording an experiment",
+        long: "",
         dvc_failure: DvcFailure::PLAIN,
     },
     command! {
         args: ReproArgs,
-        run: repro,
-        exp: Some("repro"),
+        run: dvcs_repro,
+        exp: None,
         dvc: Some("repro"),
         topic: Topic::Pipeline,
         about: "Run what changed without recording an experiment",
@@ -46,12 +77,87 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     },
 ];
 
-fn run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
+fn our_run(session: &mut Session<'_, '_>, args: &OurRunArgs) -> Outcome {
+    if args.command.is_empty() {
+        return run(session, &args.run, args.trace);
+    }
+    let stages = &args.run.stages;
+    if !stages.targets.is_empty() || stages.dry || args.run.temp || args.run.run_all {
+        return Err(Failure::text_usage(
+            "a command behind `--` goes with neither targets, --dry, --temp nor --run-all",
+        ));
+    }
+    let name = command::prepare(session, &args.command)?;
+    let mut run_args = args.run.clone();
+    run_args.stages.targets = vec![name];
+    run(session, &run_args, args.trace)
+}
+
+fn our_repro(session: &mut Session<'_, '_>, args: &OurReproArgs) -> Outcome {
+    repro(session, &args.repro, args.trace)
+}
+
+fn dvcs_run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
+    run(session, args, TraceFlags::default())
+}
+
+fn dvcs_repro(session: &mut Session<'_, '_>, args: &ReproArgs) -> Outcome {
+    repro(session, args, TraceFlags::default())
+}
+
+/// Makes what watches the stages, if they are to be watched. What is restored opens nothing, so nothing is.
+fn tracer(
+    project: &Project,
+    flags: TraceFlags,
+    request: &mut ReproRequest,
+) -> Result<Option<Tracer>, Failure> {
+    if flags.trace {
+        request.execute.run_cache = false;
+        request.trace = Some(Tracer::new(project).map_err(Error::from)?);
+    }
+    Ok(request.trace.clone())
+}
+
+/// Returns the changes of parameters that are asked for, and whether Hydra's rules compose them.
+pub(super) fn parameters(
+    session: &Session<'_, '_>,
+    project: &Project,
+    args: &RunArgs,
+) -> Result<(Overrides, Composition), Failure> {
+    let composition = if args.no_hydra { Composition::No } else { Composition::Configured };
+    let parsed = if project.config().hydra().enabled && !args.no_hydra {
+        Overrides::parse_composed(&args.set_param)
+    } else {
+        Overrides::parse(&args.set_param)
+    };
+    Ok((parsed.map_err(|error| override_failure(session, &error))?, composition))
+}
+
+fn run(session: &mut Session<'_, '_>, args: &RunArgs, flags: TraceFlags) -> Outcome {
+    if flags.trace && (args.queue || args.run_all) {
+        return Err(Failure::text_usage("`--trace` watches the workspace; leave out `--queue`"));
+    }
+    if args.run_all {
+        return super::queue::add::run_all(session, args);
+    }
+    if args.queue {
+        return super::queue::add::queue(session, args, false);
+    }
+    if args.sweep.is_given() {
+        return Err(Failure::text_usage(
+            "`--sample`, `--repeat` and `--draw-seed` choose what is queued: give `--queue`",
+        ));
+    }
+    if flags.trace && args.json {
+        return Err(Failure::text_usage(
+            "what `--trace` finds is told in words; leave out `--json`",
+        ));
+    }
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
-    let repro = request(session, &project, &cwd, &args.stages, Selecting::Names)?;
-    let parsed =
-        Overrides::parse(&args.set_param).map_err(|error| override_failure(session, &error))?;
+    let mut repro = request(session, &project, &cwd, &args.stages)?;
+    let tracer = tracer(&project, flags, &mut repro)?;
+    let (parsed, composition) = parameters(session, &project, args)?;
     let Some(overrides) = parsed.single() else {
         return Err(if session.is_dvc() {
             Failure::Dvc {
@@ -59,16 +165,29 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
                 code: 255,
             }
         } else {
-            Failure::text_usage("a run has one value for each parameter; give one")
+            Failure::text_usage(
+                "several values are several runs: give `--queue`, then `exp queue start -j N`",
+            )
         });
     };
-    ask(session, &project, &args.stages, &repro)?;
+    let name = args.name.clone().filter(|name| !name.is_empty());
+    if args.stages.dry && !session.is_dvc() {
+        let allowed = project.check_run(name.as_deref(), args.stages.force);
+        allowed.map_err(|error| select_failure(session, &project, error))?;
+        let wanted = forecast_request(&repro, overrides, cwd, composition);
+        return dry(session, &project, &wanted, repro.execute.jobs, args.json);
+    }
+    let wanted = forecast_request(&repro, overrides.clone(), cwd.clone(), composition);
+    ask(session, &project, &args.stages, &wanted)?;
+    if args.stages.pull && !args.stages.dry {
+        pull_missing(session, &project, &args.stages)?;
+    }
     let is_private = args.temp;
     let request = RunRequest {
         repro,
         overrides,
         cwd,
-        name: args.name.clone().filter(|name| !name.is_empty()),
+        name,
         message: args.message.clone().filter(|message| !message.is_empty()),
         replace: args.stages.force,
         place: if is_private {
@@ -76,14 +195,36 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs) -> Outcome {
         } else {
             Place::Workspace
         },
+        composition,
     };
     let how = perform(&args.stages, args.json);
     let done = session.perform(how, |ctx| project.run(ctx, &request));
     let outcome = done.map_err(|error| select_failure(session, &project, error))?;
+    if args.json {
+        // Words have no place among the events.
+        session.say(&crate::progress::ended(&outcome).to_string())?;
+        if session.is_dvc() {
+            failed_as_dvc(&outcome.report, &args.stages)?;
+        }
+        return Ok(status_of(&outcome.report));
+    }
     if session.is_dvc() {
         return told_as_dvc(session, &outcome, &args.stages, is_private);
     }
-    told(session, &project, &outcome, is_private)
+    let status = told(session, &project, &outcome, is_private)?;
+    if let Some(tracer) = &tracer {
+        trace::told(session, &project, tracer, flags.write)?;
+    }
+    Ok(status)
+}
+
+/// Returns the exit status that says how a run ended.
+fn status_of(report: &RunReport) -> ExitStatus {
+    match report.ended {
+        Ended::Complete => ExitStatus::DONE,
+        Ended::Cancelled => ExitStatus::CANCELLED,
+        Ended::Failed => ExitStatus::FAILED,
+    }
 }
 
 /// Says what came of an experiment.
@@ -93,11 +234,7 @@ fn told(
     outcome: &RunOutcome,
     is_private: bool,
 ) -> Outcome {
-    let status = match outcome.report.ended {
-        Ended::Complete => ExitStatus::DONE,
-        Ended::Cancelled => ExitStatus::CANCELLED,
-        Ended::Failed => ExitStatus::FAILED,
-    };
+    let status = status_of(&outcome.report);
     let Some(kept) = &outcome.kept else { return Ok(status) };
     if session.common.quiet {
         if let Some(experiment) = kept.experiment() {
@@ -162,14 +299,21 @@ fn told_as_dvc(
     Ok(ExitStatus::DONE)
 }
 
-fn repro(session: &mut Session<'_, '_>, args: &ReproArgs) -> Outcome {
+fn repro(session: &mut Session<'_, '_>, args: &ReproArgs, flags: TraceFlags) -> Outcome {
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
-    let selecting = if args.glob { Selecting::Globs } else { Selecting::Names };
-    let mut request = request(session, &project, &cwd, &args.stages, selecting)?;
+    let mut request = request(session, &project, &cwd, &args.stages)?;
     request.execute.commit = !args.no_commit;
-    request.execute.run_cache = !args.no_run_cache;
-    ask(session, &project, &args.stages, &request)?;
+    let tracer = tracer(&project, flags, &mut request)?;
+    if args.stages.dry && !session.is_dvc() {
+        let wanted = forecast_request(&request, Vec::new(), cwd, Composition::No);
+        return dry(session, &project, &wanted, request.execute.jobs, false);
+    }
+    let wanted = forecast_request(&request, Vec::new(), RelPath::root(), Composition::No);
+    ask(session, &project, &args.stages, &wanted)?;
+    if args.stages.pull && !args.stages.dry {
+        pull_missing(session, &project, &args.stages)?;
+    }
     let how = perform(&args.stages, false);
     let done = session.perform(how, |ctx| project.reproduce(ctx, &request));
     let outcome = done.map_err(|error| select_failure(session, &project, error))?;
@@ -190,15 +334,52 @@ fn repro(session: &mut Session<'_, '_>, args: &ReproArgs) -> Outcome {
         return Ok(ExitStatus::DONE);
     }
     if !session.common.quiet && !args.stages.dry {
-        let text = summary::reproduced(&outcome.report, &outcome.written);
+        let logs = outcome.logs.strip_prefix(session.cwd()).unwrap_or(&outcome.logs).display();
+        let text = summary::reproduced(&outcome.report, &outcome.written, &logs.to_string());
         let text = if session.io.unicode { text } else { summary::ascii(&text) };
         session.print(&text)?;
     }
-    Ok(match outcome.report.ended {
-        Ended::Complete => ExitStatus::DONE,
-        Ended::Cancelled => ExitStatus::CANCELLED,
-        Ended::Failed => ExitStatus::FAILED,
-    })
+    if let Some(tracer) = &tracer {
+        trace::told(session, &project, tracer, flags.write)?;
+    }
+    Ok(status_of(&outcome.report))
+}
+
+/// Receives what the store lacks. What no remote has is no failure: a stage may make it.
+fn pull_missing(
+    session: &mut Session<'_, '_>,
+    project: &Project,
+    flags: &StageFlags,
+) -> Result<(), Failure> {
+    // A pattern or a group is no name of data; then everything is received.
+    let is_plain = !flags.glob && !flags.all_pipelines && !flags.pipeline;
+    let targets = if is_plain { flags.targets.clone() } else { Vec::new() };
+    let scope = DataScope {
+        targets,
+        cwd: project.relative(session.cwd()),
+        with_deps: true,
+        recursive: flags.recursive,
+    };
+    let request = DataTransferRequest {
+        scope,
+        run_cache: !flags.no_run_cache,
+        ..DataTransferRequest::default()
+    };
+    let fetched = session.look(|ctx| {
+        let fetched = project.fetch_data(ctx, &request);
+        match fetched {
+            Err(Error::Data(DataError::UnknownTarget { .. })) => {
+                let scope = DataScope { targets: Vec::new(), ..request.scope.clone() };
+                project.fetch_data(ctx, &DataTransferRequest { scope, ..request })
+            }
+            fetched => fetched,
+        }
+    });
+    let n_moved = fetched?.n_moved();
+    if n_moved > 0 && !session.is_dvc() {
+        session.note(&format!(" data  {n_moved} objects received"))?;
+    }
+    Ok(())
 }
 
 /// Turns a run that did not end well into DVC's message.
@@ -228,7 +409,7 @@ fn failed_as_dvc(report: &RunReport, flags: &StageFlags) -> Result<(), Failure> 
     Err(Failure::Dvc { message, code: 255 })
 }
 
-fn override_failure(
+pub(super) fn override_failure(
     session: &Session<'_, '_>,
     error: &exp_engine::params::OverrideError,
 ) -> Failure {
@@ -240,22 +421,14 @@ fn override_failure(
     }
 }
 
-/// How targets are read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Selecting {
-    Names,
-    Globs,
-}
-
 /// Makes the request of the flags that `run` and `repro` share.
-fn request(
+pub(super) fn request(
     session: &Session<'_, '_>,
     project: &Project,
     cwd: &RelPath,
     flags: &StageFlags,
-    selecting: Selecting,
 ) -> Result<ReproRequest, Failure> {
-    let selection = selection(session, project, cwd, flags, selecting)
+    let selection = selection(session, project, cwd, flags)
         .map_err(|error| select_failure(session, project, error))?;
     let force = match (flags.force, flags.force_downstream) {
         (true, _) => Force::All,
@@ -267,9 +440,21 @@ fn request(
         on_failure: policy(flags),
         dry: flags.dry,
         allow_missing: flags.allow_missing,
+        run_cache: !flags.no_run_cache,
+        jobs: jobs(session, flags).get(),
         ..ExecuteOptions::default()
     };
-    Ok(ReproRequest { selection, execute })
+    let pulls = flags.pull && !flags.dry;
+    Ok(ReproRequest { selection, execute, bring: pulls, fetch: pulls, trace: None })
+}
+
+/// Returns how many stages run at a time. The order of DVC's output is a promise, so there it is one unless more are
+/// asked for.
+fn jobs(session: &Session<'_, '_>, flags: &StageFlags) -> NonZeroUsize {
+    let one = NonZeroUsize::MIN;
+    let usual =
+        || if session.is_dvc() { one } else { thread::available_parallelism().unwrap_or(one) };
+    flags.jobs.unwrap_or_else(usual)
 }
 
 fn selection(
@@ -277,7 +462,6 @@ fn selection(
     project: &Project,
     cwd: &RelPath,
     flags: &StageFlags,
-    selecting: Selecting,
 ) -> Result<Selection, Error> {
     if flags.all_pipelines {
         return Ok(Selection::All);
@@ -299,10 +483,10 @@ fn selection(
     for text in &flags.targets {
         let dir =
             cwd.join(text).ok().filter(|dir| flags.recursive && dir.under(project.root()).is_dir());
-        targets.push(match (dir, selecting) {
-            (Some(dir), _) => Target::Dir(dir),
-            (None, Selecting::Globs) => Target::parse_glob(text, cwd)?,
-            (None, Selecting::Names) => Target::parse(text, cwd)?,
+        targets.push(match dir {
+            Some(dir) => Target::Dir(dir),
+            None if flags.glob => Target::parse_glob(text, cwd)?,
+            None => Target::parse(text, cwd)?,
         });
     }
     Ok(Selection::of(targets).reaching(reach))
@@ -320,28 +504,60 @@ fn perform(flags: &StageFlags, json_events: bool) -> Perform {
     Perform { patience: Patience::Drain, on_failure: policy(flags), json_events }
 }
 
+/// Makes the request for a forecast of a run.
+fn forecast_request(
+    request: &ReproRequest,
+    overrides: Vec<ParamChange>,
+    cwd: RelPath,
+    composition: Composition,
+) -> ForecastRequest {
+    let options = PlanOptions {
+        force: request.execute.force,
+        allow_missing: request.execute.allow_missing,
+        run_cache: request.execute.run_cache,
+    };
+    ForecastRequest { selection: request.selection.clone(), options, overrides, cwd, composition }
+}
+
+/// Says what a run would do, and does nothing.
+fn dry(
+    session: &mut Session<'_, '_>,
+    project: &Project,
+    wanted: &ForecastRequest,
+    jobs: usize,
+    as_json: bool,
+) -> Outcome {
+    let found = session.look(|ctx| project.forecast(ctx, wanted));
+    let found = found.map_err(|error| select_failure(session, project, error))?;
+    if as_json {
+        session.print(&json::line(&forecast::event(&found, jobs)))?;
+        return Ok(ExitStatus::DONE);
+    }
+    let text = forecast::dry(&found, jobs, session.line_width());
+    session.print(&if session.io.unicode { text } else { summary::ascii(&text) })?;
+    Ok(ExitStatus::DONE)
+}
+
 /// With `--interactive`, asks about each stage that is to run, before the first one does.
 fn ask(
     session: &mut Session<'_, '_>,
     project: &Project,
     flags: &StageFlags,
-    request: &ReproRequest,
+    wanted: &ForecastRequest,
 ) -> Result<(), Failure> {
     if !flags.interactive {
         return Ok(());
     }
-    let options =
-        PlanOptions { force: request.execute.force, allow_missing: request.execute.allow_missing };
-    let plan = project
-        .forecast(&Ctx::silent(), &request.selection, options)
+    let forecast = project
+        .forecast(&Ctx::silent(), wanted)
         .map_err(|error| select_failure(session, project, error))?;
-    for step in plan.steps.iter().filter(|step| step.verdict != Verdict::Fresh) {
-        if !session.io.can_ask || !agreed(session, &step.stage)? {
+    for step in forecast.stages.iter().filter(|step| step.verdict != Verdict::Fresh) {
+        if !session.io.can_ask || !agreed(session, &step.id)? {
             return Err(if session.is_dvc() {
                 Failure::Dvc {
                     message: format!(
                         "failed to reproduce '{}': reproduction aborted by the user",
-                        step.stage
+                        step.id
                     ),
                     code: 255,
                 }

@@ -1,13 +1,14 @@
 //! `show` and `list`: experiments as a table and as names.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use exp_engine::core::{Ctx, Warning};
+use exp_engine::core::{Ctx, Filter, FilterError, Warning};
 use exp_engine::params::Precision;
 use exp_engine::refs::{CommitId, Experiment, FindError, GitCli, RevisionError};
 use exp_engine::{
-    Blank, CompareError, Comparison, Edges, Error, Lost, Order, Params, Patterns, Project,
-    ShowRequest, Sort, Unfinished, show as show_table,
+    Blank, CompareError, Comparison, ConditionError, Edges, Error, JobRows, Lost, Order, Params,
+    Patterns, Project, ShowRequest, Sort, Unfinished, show as show_table,
 };
 
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
@@ -15,7 +16,10 @@ use crate::args::show::{ListArgs, ShowArgs, SortOrder};
 use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
 use crate::session::Session;
+use crate::view::table::columns;
 use crate::view::{json, show, time};
+
+mod watch;
 
 /// Digits of numbers when nothing else is asked for.
 const PRECISION: usize = 5;
@@ -30,8 +34,13 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         about: "Compare experiments in a table",
         long: "Compare experiments in a table.\n\nColumns in which all rows agree are folded into the first line, \
                columns that do not fit are named in the last one. With -A, experiments of commits that were \
-               amended, rebased or deleted are shown too.\n\nExamples:\n  exp show\n  exp show --sort-by acc \
-               --sort-order desc\n  exp show -A --only-changed\n  exp show --csv > table.csv",
+               amended, rebased or deleted are shown too.\n\nA condition (--where) compares columns: = != < <= > >=, \
+               and ~ with a regular expression; and, or, not and parentheses join them. Beside metrics and \
+               parameters there are name and state. A row that lacks a value fulfils only != and !~; acc=null finds \
+               it. Columns with blanks or signs in their names stand between backticks.\n\nExamples:\n  exp show\n  \
+               exp show --sort-by acc --sort-order desc\n  exp show --where 'lr>=0.01 and acc>0.9'\n  exp show \
+               --where 'not (state=failed or name~^old)'\n  exp show --group seed --sort-by acc\n  exp show --watch\n  \
+               exp show -A --only-changed\n  exp show --csv > table.csv",
         dvc_failure: DvcFailure { code: 1, prefix: "failed to show experiments" },
     },
     command! {
@@ -48,96 +57,189 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 
 fn show(session: &mut Session<'_, '_>, args: &ShowArgs) -> Outcome {
     let project = session.project()?;
-    let is_dvc = session.is_dvc();
-    let reads_all = args.json || is_dvc || args.csv || args.md;
-    let vanished = match (is_dvc, args.all.all_commits) {
-        (true, _) => Lost::Ignore,
-        (false, true) => Lost::Show,
-        (false, false) => Lost::Count,
+    let view = View {
+        args,
+        is_dvc: session.is_dvc(),
+        condition: args.condition.as_deref().map(condition).transpose()?,
+        keep: Patterns::new(&args.keep).map_err(|error| refused(session.is_dvc(), &error))?,
+        drop: Patterns::new(&args.drop).map_err(|error| refused(session.is_dvc(), &error))?,
     };
-    let request = ShowRequest {
-        revs: args.rev.iter().filter(|rev| !rev.is_empty()).cloned().collect(),
-        n: limit(args.num),
-        all_branches: args.all.all_branches,
-        all_tags: args.all.all_tags,
-        all_commits: args.all.all_commits,
-        workspace: !args.hide_workspace,
-        vanished,
-        unfinished: if is_dvc || args.hide_failed { Unfinished::Hide } else { Unfinished::Show },
-        edges: Edges::Yes,
-        params: if args.param_deps { Params::OfStages } else { Params::All },
+    let screen = Screen {
+        width: (session.io.out_is_terminal && args.cols.is_none()).then_some(session.io.width),
+        unicode: session.io.unicode,
     };
-    let table = session
-        .look(|ctx| {
-            if let Err(error) = project.recover(ctx) {
-                // The table does not depend on it, and the next run says why with an error of its own.
-                let what = "what a killed command left".to_owned();
-                ctx.warn(&Warning::Unreadable { what, why: error.to_string() });
-            }
-            show_table(ctx, &project, &request)
-        })
-        .map_err(|error| unknown_revision(is_dvc, "failed to show experiments - ", 1, error))?;
-    let now = project.now();
-    if args.json {
-        let options = show::WireOptions { sha: args.sha, offset: now.offset };
-        return finish(session, &json::line(&show::json(&table, options)));
+    if args.watch {
+        return watch::watch(session, &project, &view, screen);
     }
-    let mut comparison = Comparison::of(&table);
-    if let Some(column) = &args.sort_by {
-        let order = match args.sort_order {
-            SortOrder::Asc => Order::Ascending,
-            SortOrder::Desc => Order::Descending,
+    let text = session.look(|ctx| view.text(ctx, &project, screen))?;
+    session.print(&text)?;
+    Ok(ExitStatus::DONE)
+}
+
+/// What of the terminal the table depends on.
+#[derive(Debug, Clone, Copy)]
+struct Screen {
+    /// Its columns; `None` where everything is shown.
+    width: Option<usize>,
+    unicode: bool,
+}
+
+/// What is to be shown, and how.
+struct View<'a> {
+    args: &'a ShowArgs,
+    is_dvc: bool,
+    condition: Option<Condition<'a>>,
+    keep: Patterns,
+    drop: Patterns,
+}
+
+/// A condition as it was written and as it is understood.
+struct Condition<'a> {
+    text: &'a str,
+    filter: Filter,
+}
+
+impl View<'_> {
+    /// Makes the table as it is now.
+    fn text(&self, ctx: &Ctx<'_>, project: &Project, screen: Screen) -> Result<String, Failure> {
+        let (args, is_dvc) = (self.args, self.is_dvc);
+        let reaped = project.queue().and_then(|queue| queue.reap(ctx));
+        if let Err(error) = project.recover(ctx).and(reaped) {
+            // The table does not depend on it, and the next run says why with an error of its own.
+            let what = "what a killed command left".to_owned();
+            ctx.warn(&Warning::Unreadable { what, why: error.to_string() });
+        }
+        let mut table = show_table(ctx, project, &self.request())
+            .map_err(|error| unknown_revision(is_dvc, "failed to show experiments - ", 1, error))?;
+        if let Some(condition) = &self.condition {
+            table.filter(&condition.filter).map_err(|error| condition.refused(&error))?;
+        }
+        let now = project.now();
+        if args.json && args.group.is_empty() {
+            let options = show::WireOptions { sha: args.sha, offset: now.offset };
+            return Ok(json::line(&show::json(&table, options)));
+        }
+        let mut comparison = Comparison::of(&table);
+        if !args.group.is_empty() {
+            comparison.group(&table, &args.group).map_err(|error| refused(is_dvc, &error))?;
+        }
+        if let Some(column) = &args.sort_by {
+            let order = match args.sort_order {
+                SortOrder::Asc => Order::Ascending,
+                SortOrder::Desc => Order::Descending,
+            };
+            let blank = if is_dvc { Blank::Largest } else { Blank::Last };
+            let sort = Sort { column: column.clone(), order, blank };
+            comparison.sort(&sort).map_err(|error| refused(is_dvc, &error))?;
+        }
+        if args.json {
+            return Ok(json::line(&show::groups_json(&table, &comparison)));
+        }
+        let (keep, drop) = (&self.keep, &self.drop);
+        let precision = match (args.precision, args.csv) {
+            (Some(digits), _) if args.csv || !is_dvc => Precision::Significant(digits),
+            (_, true) => Precision::Full,
+            _ => Precision::Significant(PRECISION),
         };
-        let blank = if is_dvc { Blank::Largest } else { Blank::Last };
-        let sort = Sort { column: column.clone(), order, blank };
-        comparison.sort(&sort).map_err(|error| refused(is_dvc, &error))?;
-    }
-    let keep = Patterns::new(&args.keep).map_err(|error| refused(is_dvc, &error))?;
-    let drop = Patterns::new(&args.drop).map_err(|error| refused(is_dvc, &error))?;
-    let precision = match (args.precision, args.csv) {
-        (Some(digits), _) if args.csv || !is_dvc => Precision::Significant(digits),
-        (_, true) => Precision::Full,
-        _ => Precision::Significant(PRECISION),
-    };
-    if reads_all {
-        let plain = show::Plain {
+        if is_dvc || args.csv || args.md {
+            let plain = show::Plain {
+                table: &table,
+                comparison: &comparison,
+                sha: args.sha,
+                only_changed: args.only_changed,
+                keep,
+                drop,
+                precision,
+                now,
+            };
+            return Ok(if args.csv {
+                show::csv(&plain)
+            } else if args.md {
+                show::markdown(&plain)
+            } else {
+                show::plain_table(&plain)
+            });
+        }
+        let text = show::look(&show::Look {
             table: &table,
             comparison: &comparison,
             sha: args.sha,
             only_changed: args.only_changed,
-            keep: &keep,
-            drop: &drop,
+            all_columns: args.cols.is_some(),
+            keep,
+            drop,
             precision,
             now,
-        };
-        let text = if args.csv {
-            show::csv(&plain)
-        } else if args.md {
-            show::markdown(&plain)
-        } else {
-            show::plain_table(&plain)
-        };
-        return finish(session, &text);
+            width: screen.width,
+            unicode: screen.unicode,
+        });
+        if !args.watch {
+            // The process ends now; to give thousands of rows back one by one takes as long as to draw them.
+            std::mem::forget(comparison);
+            std::mem::forget(table);
+        }
+        Ok(text)
     }
-    let look = show::Look {
-        table: &table,
-        comparison: &comparison,
-        sha: args.sha,
-        only_changed: args.only_changed,
-        all_columns: args.cols.is_some(),
-        keep: &keep,
-        drop: &drop,
-        precision,
-        now,
-        width: (session.io.out_is_terminal && args.cols.is_none()).then_some(session.io.width),
-        unicode: session.io.unicode,
-    };
-    finish(session, &show::look(&look))
+
+    fn request(&self) -> ShowRequest {
+        let (args, is_dvc) = (self.args, self.is_dvc);
+        let vanished = match (is_dvc, args.all.all_commits) {
+            (true, _) => Lost::Ignore,
+            (false, true) => Lost::Show,
+            (false, false) => Lost::Count,
+        };
+        ShowRequest {
+            revs: args.rev.iter().filter(|rev| !rev.is_empty()).cloned().collect(),
+            n: limit(args.num),
+            all_branches: args.all.all_branches,
+            all_tags: args.all.all_tags,
+            all_commits: args.all.all_commits,
+            workspace: !args.hide_workspace,
+            vanished,
+            unfinished: if is_dvc || args.hide_failed {
+                Unfinished::Hide
+            } else {
+                Unfinished::Show
+            },
+            jobs: JobRows {
+                waiting: !args.hide_queued,
+                running: true,
+                // Ours are runs that did not finish, and shown as such.
+                failed: is_dvc && !args.hide_failed,
+            },
+            edges: Edges::Yes,
+            params: if args.param_deps { Params::OfStages } else { Params::All },
+        }
+    }
 }
 
-fn finish(session: &mut Session<'_, '_>, text: &str) -> Outcome {
-    session.print(text)?;
-    Ok(ExitStatus::DONE)
+/// Understands a condition.
+fn condition(text: &str) -> Result<Condition<'_>, Failure> {
+    let filter = text.parse().map_err(|error: FilterError| {
+        Failure::Refused(pointed(&format!("--where: {error}"), text, &error.span))
+    })?;
+    Ok(Condition { text, filter })
+}
+
+impl Condition<'_> {
+    /// Says which column of it does not exist.
+    fn refused(&self, error: &ConditionError) -> Failure {
+        let mut text = pointed(&format!("--where: {error}"), self.text, &error.span);
+        if let CompareError::UnknownColumn { near, .. } = &error.source
+            && !near.is_empty()
+        {
+            text.push_str(&format!("\nhint: did you mean {}?", near.join(" or ")));
+        }
+        Failure::Refused(text)
+    }
+}
+
+/// Writes a message, the text that it is about, and carets below the bytes that are meant.
+fn pointed(message: &str, text: &str, span: &Range<usize>) -> String {
+    let text = text.replace(['\n', '\t'], " ");
+    let before = " ".repeat(columns(&text[..span.start]));
+    let carets = "^".repeat(columns(&text[span.clone()]).max(1));
+    format!("{message}\n  {text}\n  {before}{carets}")
 }
 
 /// Returns how many commits are taken: all for a negative number.

@@ -1,8 +1,8 @@
 //! `stage add`, `stage list`, `freeze`, `unfreeze`.
 
 use exp_engine::core::{
-    Command, Ctx, ExecuteOptions, OutDefinition, OutKind, Reach, RelPath, SelectError, Selection,
-    Stage, StageDefinition, StageId, Target, select,
+    Command, Ctx, OutDefinition, OutKind, Reach, RelPath, SelectError, Selection, Stage,
+    StageDefinition, StageId, Target, select,
 };
 use exp_engine::{Broken, Error, Project, ReproRequest, StageAddRequest, StageError, View};
 
@@ -39,20 +39,21 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     command! {
         args: FreezeArgs,
         run: freeze,
-        exp: None,
+        exp: Some("data freeze"),
         dvc: Some("freeze"),
         topic: Topic::Pipeline,
-        about: "Freeze stages, so that they are not run",
-        long: "",
+        about: "Freeze stages or .dvc files, so that they are not run or updated",
+        long: "Freeze stages or .dvc files, so that they are not run or updated.\n\nExamples:\n  exp data freeze prepare\n  \
+               exp data freeze images.dvc",
         dvc_failure: DvcFailure { code: 1, prefix: "" },
     },
     command! {
         args: FreezeArgs,
         run: unfreeze,
-        exp: None,
+        exp: Some("data unfreeze"),
         dvc: Some("unfreeze"),
         topic: Topic::Pipeline,
-        about: "Unfreeze stages",
+        about: "Unfreeze stages or .dvc files",
         long: "",
         dvc_failure: DvcFailure { code: 1, prefix: "" },
     },
@@ -97,7 +98,7 @@ fn add(session: &mut Session<'_, '_>, args: &StageAddArgs) -> Outcome {
     if args.run {
         let target = Target::Stage { file: added.id.file.clone(), name: name.clone() };
         let selection = Selection::Targets { targets: vec![target], reach: Reach::Single };
-        let request = ReproRequest { selection, execute: ExecuteOptions::default() };
+        let request = ReproRequest { selection, ..ReproRequest::default() };
         let how = Perform {
             patience: Patience::Drain,
             on_failure: request.execute.on_failure,
@@ -265,27 +266,36 @@ fn set_frozen(session: &mut Session<'_, '_>, args: &FreezeArgs, frozen: bool) ->
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
     let verb = if frozen { "freeze" } else { "unfreeze" };
+    let mut status = ExitStatus::DONE;
     for text in &args.targets {
-        let failed = |failure: Failure| match failure {
-            Failure::Dvc { message, .. } => {
-                Failure::Dvc { message: format!("failed to {verb} '{text}' - {message}"), code: 1 }
-            }
-            other => other,
+        let done = Target::parse(text, &cwd).map_err(Error::from).and_then(|target| {
+            let id = match target {
+                Target::Stage { file, name } => StageId::named(file, name),
+                Target::File(file) => StageId::data(file),
+                _ => StageId::data(RelPath::root()),
+            };
+            project.set_frozen(&Ctx::silent(), &id, frozen).map(|()| id)
+        });
+        let id = match done {
+            Ok(id) => id,
+            Err(error) => match stage_failure(session, &project, error) {
+                // DVC goes on with the others.
+                Failure::Dvc { message, .. } => {
+                    session.warn(&format!("ERROR: failed to {verb} '{text}' - {message}"))?;
+                    status = ExitStatus::FAILED;
+                    continue;
+                }
+                other => return Err(other),
+            },
         };
-        let target = Target::parse(text, &cwd).map_err(Error::from)?;
-        let Target::Stage { file, name } = target else {
-            let message =
-                format!("failed to {verb} '{text}' - only stages of a dvc.yaml can be frozen");
-            return Err(Failure::Dvc { message, code: 1 });
-        };
-        let id = StageId::named(file, name);
-        let done = project.set_frozen(&Ctx::silent(), &id, frozen);
-        done.map_err(|error| failed(stage_failure(session, &project, error)))?;
         let file = id.file.relative_to(&cwd);
-        let name = id.name.unwrap_or_default();
-        session.note(&format!("Modifying stage '{name}' in '{file}'"))?;
+        if let Some(name) = &id.name {
+            session.note(&format!("Modifying stage '{name}' in '{file}'"))?;
+        } else if !session.is_dvc() {
+            session.note(&format!("Modifying '{file}'"))?;
+        }
     }
-    Ok(ExitStatus::DONE)
+    Ok(status)
 }
 
 /// Names the files to commit, or adds them to the index when the project wants that.
@@ -380,6 +390,12 @@ fn stage_failure(session: &Session<'_, '_>, project: &Project, error: Error) -> 
                 "output '{path}' is already specified in stage: '{stage}'.\nUse `dvc remove {stage}` to stop tracking the \
                  overlapping output."
             )
+        }
+        Error::Stage(StageError::NoStage { file }) if file.file_name() == Some("dvc.yaml") => {
+            "Stage name not provided.Please specify the name as: `dvc.yaml:stage_name`".to_owned()
+        }
+        Error::Stage(StageError::NoStage { file }) => {
+            format!("'{}' does not exist", file.under(project.root()).display())
         }
         Error::Stage(StageError::Edit { file, source }) => {
             use exp_engine::core::EditError;

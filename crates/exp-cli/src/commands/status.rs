@@ -1,15 +1,18 @@
-//! `status` and `dag`: what differs, what would run, and how stages hang together.
+//! `status` and `why`: what differs, what would run, and why.
 
-use exp_engine::core::{Ctx, PlanOptions, RelPath, Selection, StageId, Table, Value, Verdict};
-use exp_engine::{DagNodes, DagRequest, Holds, StatusReport, StatusRequest};
+use exp_engine::core::{Ctx, Expect, RelPath, SelectError, Table, Timestamp, Value};
+use exp_engine::{
+    Error, ExplainRequest, Forecast, Holds, Overview, RepositoryImport, StageStatus, StatusReport,
+    StatusRequest,
+};
 
 use super::stage::target_failure;
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
-use crate::args::pipeline::{DagArgs, StatusArgs};
+use crate::args::pipeline::{StatusArgs, WhyArgs};
 use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
 use crate::session::Session;
-use crate::view::{dag, json, reason, status, summary};
+use crate::view::{forecast, json, status, summary, table, why};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     command! {
@@ -23,18 +26,34 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         dvc_failure: DvcFailure { code: 1, prefix: "" },
     },
     command! {
-        args: DagArgs,
-        run: show_dag,
-        exp: Some("dag"),
-        dvc: Some("dag"),
-        topic: Topic::Pipeline,
-        about: "Draw the pipeline",
-        long: "",
+        args: WhyArgs,
+        run: show_why,
+        exp: Some("why"),
+        dvc: None,
+        topic: Topic::Compare,
+        about: "Explain for each stage what differs from the last run",
+        long: "Explain for each stage what differs from the last run: parameters with old and new value, files with \
+               old and new digest, the files of directories, commands, outputs. What says this is what decides \
+               whether a stage runs. A stage that would not run says since when it is as it is.\n\nExamples:\n  exp \
+               why\n  exp why train\n  exp why --json model.bin",
         dvc_failure: DvcFailure::PLAIN,
     },
 ];
 
 fn show_status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
+    if super::transfer::is_cloud(args) {
+        return super::transfer::cloud_status(session, args);
+    }
+    let meaningless = super::transfer::meaningless(args).join(", ");
+    if !meaningless.is_empty() {
+        return Err(if session.is_dvc() {
+            let message =
+                format!("The following options are meaningless for local status: {meaningless}");
+            Failure::Dvc { message, code: 1 }
+        } else {
+            Failure::TextUsage(format!("{meaningless}: only with --cloud or --remote"))
+        });
+    }
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
     let request = StatusRequest {
@@ -44,38 +63,50 @@ fn show_status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
         recursive: args.recursive,
     };
     let ctx = Ctx::silent();
-    let found = project.status(&ctx, &request);
-    let report = found.map_err(|error| target_failure(session, &project, error, 1))?;
     if session.is_dvc() {
-        return as_dvc(session, args, &report, &cwd);
+        let report = match project.status(&ctx, &request) {
+            // Where nothing is declared, nothing has changed, says DVC.
+            Err(Error::Select(SelectError::EmptyDir { .. })) => StatusReport::default(),
+            found => found.map_err(|error| target_failure(session, &project, error, 1))?,
+        };
+        // A frozen stage of a `dvc.yaml` imports nothing.
+        let is_import =
+            |stage: &&StageStatus| stage.is_frozen && stage.has_deps && stage.id.name.is_none();
+        let frozen = report.stages.iter().filter(is_import);
+        let files: Vec<RelPath> = frozen.map(|stage| stage.id.file.clone()).collect();
+        let imports =
+            session.look(|ctx| project.repository_imports(ctx, &files, !args.no_updates))?;
+        return as_dvc(session, args, (&report, &imports), &cwd);
     }
-    let forecast = Forecast::of(&project, &ctx, &report, args)?;
+    let looked = project.overview(&ctx, &request);
+    let Overview { forecast, is_clean, holds } =
+        looked.map_err(|error| target_failure(session, &project, error, 1))?;
+    let holds = holds.map(held);
     if args.json {
-        session.print(&json::line(&forecast.value()))?;
+        session.print(&json::line(&value(&forecast, holds.as_ref())))?;
     } else if !session.common.quiet {
-        let text = forecast.text();
+        let text = text(&forecast, holds.as_ref(), session.line_width());
         session.print(&if session.io.unicode { text } else { summary::ascii(&text) })?;
     }
-    Ok(if session.common.quiet && !report.is_clean() {
-        ExitStatus::FAILED
-    } else {
-        ExitStatus::DONE
-    })
+    Ok(if session.common.quiet && !is_clean { ExitStatus::FAILED } else { ExitStatus::DONE })
 }
 
 fn as_dvc(
     session: &mut Session<'_, '_>,
     args: &StatusArgs,
-    report: &StatusReport,
+    (report, imports): (&StatusReport, &[RepositoryImport]),
     cwd: &RelPath,
 ) -> Outcome {
-    for stage in report.stages.iter().filter(|stage| stage.is_frozen && stage.has_deps) {
+    let is_imported =
+        |stage: &&StageStatus| imports.iter().any(|import| import.file == stage.id.file);
+    let frozen = report.stages.iter().filter(|stage| stage.is_frozen && stage.has_deps);
+    for stage in frozen.filter(|stage| !is_imported(stage)) {
         let name = stage.id.address(cwd);
         session.warn(&format!(
             "WARNING: stage: '{name}' is frozen. Its dependencies are not going to be shown in the status output."
         ))?;
     }
-    let value = status::value(report, cwd);
+    let value = status::value((report, imports), cwd);
     let is_clean = value.as_table().is_none_or(Table::is_empty);
     if session.common.quiet {
         return Ok(if is_clean { ExitStatus::DONE } else { ExitStatus::FAILED });
@@ -84,7 +115,7 @@ fn as_dvc(
         session.print(&json::line(&value))?;
     } else if !is_clean {
         session.print(&status::text(&value))?;
-    } else if report.stages.is_empty() {
+    } else if report.stages.is_empty() && args.targets.is_empty() {
         session.say(
             "There are no data or pipelines tracked in this project yet.\nSee <https://dvc.org/doc/start> to get \
              started!",
@@ -95,178 +126,89 @@ fn as_dvc(
     Ok(ExitStatus::DONE)
 }
 
-/// What our own status says.
-struct Forecast {
-    stages: Vec<(StageId, Verdict)>,
-    /// What the workspace equals: a kind for programs and words for people. `None` before the first commit.
-    holds: Option<(&'static str, Option<String>, String)>,
-}
+/// What the workspace equals: a kind for programs, an experiment, and words for people.
+type Held = (&'static str, Option<String>, String);
 
-impl Forecast {
-    fn of(
-        project: &exp_engine::Project,
-        ctx: &Ctx<'_>,
-        report: &StatusReport,
-        args: &StatusArgs,
-    ) -> Result<Self, Failure> {
-        let wanted = |id: &StageId| {
-            args.targets.is_empty() || report.stages.iter().any(|stage| stage.id == *id)
-        };
-        // On a pipeline whose stages do not fit together nothing can be forecast, but what differs can be said.
-        let stages = match project.forecast(ctx, &Selection::All, PlanOptions::default()) {
-            Ok(plan) => plan.steps.into_iter().map(|step| (step.stage, step.verdict)).collect(),
-            Err(exp_engine::Error::Graph(_)) => (report.stages.iter())
-                .map(|stage| {
-                    let verdict = if stage.reasons.is_empty() {
-                        Verdict::Fresh
-                    } else {
-                        Verdict::Stale(stage.reasons.clone())
-                    };
-                    (stage.id.clone(), verdict)
-                })
-                .collect(),
-            Err(error) => return Err(error.into()),
-        };
-        let stages = Vec::into_iter(stages).filter(|(id, _)| wanted(id)).collect();
-        let holds = match project.holds() {
-            Ok(Holds::Head) => {
-                Some(("head", None, "The workspace is as the last commit has it.".to_owned()))
-            }
-            Ok(Holds::Experiment(experiment)) => {
-                let name = experiment.name.to_string();
-                let words = format!("The workspace is {name}.");
-                Some(("experiment", Some(name), words))
-            }
-            Ok(Holds::Unsaved { n_files }) => {
-                let files =
-                    if n_files == 1 { "1 file".to_owned() } else { format!("{n_files} files") };
-                Some((
-                    "unsaved",
-                    None,
-                    format!("The workspace differs from the last commit in {files}."),
-                ))
-            }
-            Err(_) => None,
-        };
-        Ok(Self { stages, holds })
-    }
-
-    fn text(&self) -> String {
-        let width =
-            self.stages.iter().map(|(id, _)| id.to_string().chars().count()).max().unwrap_or(0);
-        let mut text = String::new();
-        let mut n_fresh = 0;
-        for (id, verdict) in &self.stages {
-            let (symbol, words) = match verdict {
-                Verdict::Fresh => {
-                    n_fresh += 1;
-                    continue;
-                }
-                Verdict::Stale(reasons) => ("●", format!("will run: {}", reason::list(reasons))),
-                Verdict::Open(on) => {
-                    let on: Vec<String> = on.iter().map(ToString::to_string).collect();
-                    ("○", format!("follows {}", on.join(", ")))
-                }
-            };
-            text.push_str(&format!(" {symbol} {:<width$}  {words}\n", id.to_string()));
+/// Says what the workspace equals.
+fn held(holds: Holds) -> Held {
+    match holds {
+        Holds::Head => ("head", None, "The workspace is as the last commit has it.".to_owned()),
+        Holds::Experiment(experiment) => {
+            let name = experiment.name.to_string();
+            let words = format!("The workspace is {name}.");
+            ("experiment", Some(name), words)
         }
-        if self.stages.is_empty() {
-            text.push_str(" No stages yet; add one with `exp stage add`.\n");
-        } else if n_fresh > 0 {
-            let nouns = if n_fresh == 1 { "stage is" } else { "stages are" };
-            text.push_str(&format!(" ✓ {n_fresh} {nouns} up to date.\n"));
+        Holds::Unsaved { n_files } => {
+            let files = crate::view::change::counted(n_files, "file");
+            let words = format!("The workspace differs from the last commit in {files}.");
+            ("unsaved", None, words)
         }
-        if let Some((_, _, words)) = &self.holds {
-            text.push_str(&format!(" {words}\n"));
-        }
-        text
-    }
-
-    fn value(&self) -> Value {
-        let stages = self.stages.iter().map(|(id, verdict)| {
-            let (state, why, on) = match verdict {
-                Verdict::Fresh => ("fresh", Vec::new(), Vec::new()),
-                Verdict::Stale(reasons) => (
-                    "stale",
-                    reasons.iter().map(|one| Value::from(reason::one(one))).collect(),
-                    Vec::new(),
-                ),
-                Verdict::Open(on) => {
-                    ("open", Vec::new(), on.iter().map(|id| Value::from(id.to_string())).collect())
-                }
-            };
-            json::object([
-                ("stage", Value::from(id.to_string())),
-                ("state", Value::from(state)),
-                ("reasons", Value::List(why)),
-                ("follows", Value::List(on)),
-            ])
-        });
-        let workspace = match &self.holds {
-            None => Value::Null,
-            Some((kind, name, _)) => json::object([
-                ("is", Value::from(*kind)),
-                ("experiment", name.as_deref().map_or(Value::Null, Value::from)),
-            ]),
-        };
-        json::object([
-            ("schema", Value::Int(1)),
-            ("stages", Value::List(stages.collect())),
-            ("workspace", workspace),
-        ])
     }
 }
 
-fn show_dag(session: &mut Session<'_, '_>, args: &DagArgs) -> Outcome {
-    if args.outs && args.collapse_foreach_matrix {
-        let message = "`--outs` and `--collapse-foreach-matrix` are mutually exclusive";
-        return Err(if session.is_dvc() {
-            Failure::Dvc { message: message.to_owned(), code: 255 }
-        } else {
-            Failure::text_usage(message)
-        });
+fn text(forecast: &Forecast, holds: Option<&Held>, columns: usize) -> String {
+    let shown = forecast.stages.iter().filter(|stage| stage.expect != Expect::Nothing);
+    let width = shown.map(|stage| stage.id.to_string().chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    let mut n_fresh = 0;
+    for stage in &forecast.stages {
+        if stage.expect == Expect::Nothing {
+            n_fresh += 1;
+            continue;
+        }
+        let symbol = forecast::Mark::of(stage).symbol();
+        let words = forecast::sentence(stage);
+        let line = format!(" {symbol} {:<width$}  {words}", stage.id.to_string());
+        text.push_str(&format!("{}\n", table::cut(&line, columns)));
     }
+    if forecast.stages.is_empty() {
+        text.push_str(" No stages yet; add one with `exp stage add`.\n");
+    } else if n_fresh > 0 {
+        let nouns = if n_fresh == 1 { "stage is" } else { "stages are" };
+        text.push_str(&format!(" ✓ {n_fresh} {nouns} up to date.\n"));
+    }
+    if let Some((_, _, words)) = holds {
+        text.push_str(&format!(" {words}\n"));
+    }
+    text
+}
+
+fn value(forecast: &Forecast, holds: Option<&Held>) -> Value {
+    let stages = forecast.stages.iter().map(|stage| forecast::value(stage, None)).collect();
+    let workspace = match holds {
+        None => Value::Null,
+        Some((kind, name, _)) => json::object([
+            ("is", Value::from(*kind)),
+            ("experiment", name.as_deref().map_or(Value::Null, Value::from)),
+        ]),
+    };
+    json::object([
+        ("schema", Value::Int(1)),
+        ("stages", Value::List(stages)),
+        ("workspace", workspace),
+    ])
+}
+
+fn show_why(session: &mut Session<'_, '_>, args: &WhyArgs) -> Outcome {
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
-    let nodes = match (args.outs, args.collapse_foreach_matrix) {
-        (true, _) => DagNodes::Outs,
-        (_, true) => DagNodes::Groups,
-        _ => DagNodes::Stages,
-    };
-    let request = DagRequest { target: args.target.clone(), cwd, full: args.full, nodes };
-    let graph =
-        project.dag(&request).map_err(|error| target_failure(session, &project, error, 255))?;
-    let text = if args.dot {
-        dag::dot(&graph)
-    } else if args.mermaid {
-        dag::mermaid(&graph)
-    } else if args.md {
-        format!("```mermaid\n{}```\n", dag::mermaid(&graph))
-    } else if session.is_dvc() {
-        let text = dag::drawn(&graph, &|_| (String::new(), String::new()));
-        if text.is_empty() { "\n".to_owned() } else { text }
-    } else {
-        let plan = project.forecast(&Ctx::silent(), &Selection::All, PlanOptions::default())?;
-        let verdict = |id: &StageId| {
-            plan.steps.iter().find(|step| step.stage == *id).map(|step| &step.verdict)
-        };
-        dag::drawn(&graph, &|at| {
-            let verdicts: Vec<&Verdict> =
-                graph.nodes[at].stages.iter().filter_map(verdict).collect();
-            let stale = verdicts.iter().find_map(|verdict| match verdict {
-                Verdict::Stale(reasons) => Some(reason::list(reasons)),
-                _ => None,
-            });
-            match stale {
-                Some(why) => ("● ".to_owned(), why),
-                None if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Open(_))) => {
-                    ("○ ".to_owned(), String::new())
-                }
-                None => ("✓ ".to_owned(), String::new()),
-            }
-        })
-    };
-    let text = if session.io.unicode || args.dot { text } else { summary::ascii(&text) };
-    session.print(&text)?;
+    let request =
+        ExplainRequest { targets: args.targets.clone(), cwd, ..ExplainRequest::default() };
+    let explained = session.look(|ctx| project.explain(ctx, &request))?;
+    if args.json {
+        let stages = explained.iter().map(why::value).collect();
+        let value = json::object([("schema", Value::Int(1)), ("stages", Value::List(stages))]);
+        session.print(&json::line(&value))?;
+        return Ok(ExitStatus::DONE);
+    }
+    if explained.is_empty() {
+        session.print(" No stages yet; add one with `exp stage add`.\n")?;
+    }
+    let now: Timestamp = project.now();
+    let width = session.io.width;
+    for explanation in &explained {
+        let text = why::text(explanation, now, width);
+        session.print(&if session.io.unicode { text } else { summary::ascii(&text) })?;
+    }
     Ok(ExitStatus::DONE)
 }

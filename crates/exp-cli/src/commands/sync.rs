@@ -7,8 +7,8 @@ use std::path::Path;
 use exp_engine::core::RelPath;
 use exp_engine::refs::{Experiment, OnDiverged};
 use exp_engine::{
-    DataSync, DataSyncOptions, DataTransfer, Error, MissingObject, Project, PullReport,
-    PullRequest, PushCheck, PushReport, PushRequest, RemoteSelection,
+    DataSync, DataSyncOptions, Error, MissingObject, Project, PullReport, PullRequest, PushCheck,
+    PushReport, PushRequest, RemoteSelection,
 };
 
 use super::data::words::listed;
@@ -17,7 +17,6 @@ use crate::args::sync::{DvcSyncArgs, HowArgs, PullArgs, PushArgs, WhichArgs};
 use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
 use crate::session::Session;
-use crate::view::size;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     command! {
@@ -105,7 +104,7 @@ fn push(session: &mut Session<'_, '_>, args: &PushArgs) -> Outcome {
 
 fn tell_push(session: &mut Session<'_, '_>, git_remote: &str, report: &PushReport) -> Outcome {
     for one in &report.data {
-        session.note(&data_line(one, "sent"))?;
+        session.note(&super::transfer::line(one, "sent"))?;
     }
     for (list, what) in [(&report.pushed, "sent"), (&report.up_to_date, "was there")] {
         for one in list {
@@ -218,7 +217,7 @@ fn tell_pull(session: &mut Session<'_, '_>, git_remote: &str, report: &PullRepor
         }
     }
     for one in &report.data {
-        session.note(&data_line(one, "received"))?;
+        session.note(&super::transfer::line(one, "received"))?;
     }
     if report.pulled.is_empty() && report.up_to_date.is_empty() && report.diverged.is_empty() {
         session.note("No experiments to pull.")?;
@@ -266,20 +265,6 @@ fn tell_pull(session: &mut Session<'_, '_>, git_remote: &str, report: &PullRepor
         "hint: `exp rename` yours, or give --force to replace it; `exp undo` brings it back",
     )?;
     Ok(ExitStatus::CONFLICT)
-}
-
-fn data_line(one: &DataTransfer, verb: &str) -> String {
-    let objects =
-        if one.moved == 1 { "1 object".to_owned() } else { format!("{} objects", one.moved) };
-    let runs =
-        if one.n_runs > 0 { format!("; {} recorded runs", one.n_runs) } else { String::new() };
-    format!(
-        " data  {} ({})  {objects}, {} {verb}; {} already there{runs}",
-        one.remote,
-        one.url,
-        size(one.bytes),
-        one.already_there
-    )
 }
 
 fn symbol(session: &Session<'_, '_>, is_good: bool) -> &'static str {

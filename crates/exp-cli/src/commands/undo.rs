@@ -1,7 +1,7 @@
 //! `undo` and `log`: what happened, and taking it back.
 
 use exp_engine::refs::{Experiment, RunEnd, RunRecord};
-use exp_engine::{Direction, Error};
+use exp_engine::{Direction, Error, StageLog};
 
 use super::apply::BRIEF;
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
@@ -32,8 +32,10 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         exp: Some("log"),
         dvc: None,
         topic: Topic::Compare,
-        about: "Show why a run did not finish, and what it printed",
-        long: "",
+        about: "Show how a run ended, and what its stages printed",
+        long: "Show how a run ended, and what its stages printed, stage by stage. Logs are kept of the last 20 runs on this \
+               machine, finished or not; of a run that did not finish they are part of its record, and stay with \
+               it.\n\nExamples:\n  exp log\n  exp log calm-otter --stage train",
         dvc_failure: DvcFailure::PLAIN,
     },
 ];
@@ -107,20 +109,60 @@ fn log(session: &mut Session<'_, '_>, args: &LogArgs) -> Outcome {
         session.note("No run failed: there is no log.")?;
         return Ok(ExitStatus::FAILED);
     };
-    let store = project.experiments();
-    let record = store.record(&experiment).map_err(Error::from)?;
-    let log = store.log(&experiment).map_err(Error::from)?;
+    let record = project.experiments().record(&experiment).map_err(Error::from)?;
+    let log = project.run_log(&experiment)?;
     tell(session, &experiment, record.as_ref())?;
-    match log {
-        Some(bytes) => {
-            session.io.out.write_all(&bytes).map_err(Failure::Output)?;
-            if !bytes.is_empty() && !bytes.ends_with(b"\n") {
-                session.say("")?;
-            }
+    let Some(mut parts) = log else {
+        session.note(
+            "Its logs are not kept, or no longer: those of the last 20 runs are, on the machine where they ran.",
+        )?;
+        return Ok(ExitStatus::FAILED);
+    };
+    if let Some(wanted) = &args.stage {
+        parts = of_stage(parts, wanted)?;
+    }
+    if parts.is_empty() {
+        session.note("No command ran, so nothing was written.")?;
+    }
+    print_logs(session, &parts)
+}
+
+/// Writes what stages wrote, each with its name above it when there are several.
+pub(super) fn print_logs(session: &mut Session<'_, '_>, parts: &[StageLog]) -> Outcome {
+    let is_split = parts.len() > 1;
+    for part in parts {
+        if let (true, Some(stage)) = (is_split, &part.stage) {
+            session.say(&format!("== {stage} =="))?;
         }
-        None => session.note("No log is kept: that is done for runs that do not finish.")?,
+        session.io.out.write_all(&part.text).map_err(Failure::Output)?;
+        if !part.text.is_empty() && !part.text.ends_with(b"\n") {
+            session.say("")?;
+        }
     }
     Ok(ExitStatus::DONE)
+}
+
+/// Returns the log of the stage that has this address, or this name when one alone has it.
+fn of_stage(mut parts: Vec<StageLog>, wanted: &str) -> Result<Vec<StageLog>, Failure> {
+    let is_named = |stage: &str| stage.rsplit_once(':').is_some_and(|(_, name)| name == wanted);
+    let stages: Vec<String> = parts.iter().filter_map(|part| part.stage.clone()).collect();
+    let exact = stages.iter().position(|stage| stage == wanted);
+    let matching: Vec<usize> = (0..stages.len()).filter(|at| is_named(&stages[*at])).collect();
+    let one = exact.or(if let [at] = matching[..] { Some(at) } else { None });
+    match (one, &matching[..]) {
+        (Some(at), _) => Ok(vec![parts.swap_remove(at)]),
+        (None, _) if stages.len() < parts.len() => Err(Failure::Refused(
+            "the logs of its stages are no longer kept one by one; leave out `--stage`".to_owned(),
+        )),
+        (None, []) => {
+            let have = if stages.is_empty() { "none".to_owned() } else { stages.join(", ") };
+            Err(Failure::Refused(format!("no log of stage `{wanted}`; there is: {have}")))
+        }
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|at| stages[*at].as_str()).collect();
+            Err(Failure::TextUsage(format!("`{wanted}` may be: {}", names.join(", "))))
+        }
+    }
 }
 
 fn tell(

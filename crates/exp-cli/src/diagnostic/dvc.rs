@@ -1,5 +1,6 @@
 //! Failures in DVC's words, with DVC's exit codes.
 
+use exp_engine::cache::CacheError;
 use exp_engine::{ConfigError, ConfigKey, Error, ErrorKind, SyntaxProblem};
 
 use super::{Failure, chain, dvc_usage};
@@ -66,6 +67,7 @@ fn engine(error: &Error, command: Option<&CommandSpec>) -> (String, String, Exit
         Error::Config(_) | Error::Settings(_) => ("configuration error", ExitStatus::DVC_CONFIG),
         Error::NotInProject { .. } => ("", ExitStatus::DVC_NO_PROJECT),
         _ if error.kind() == ErrorKind::Cancelled => ("", ExitStatus::DVC_INTERRUPTED),
+        Error::Cache(CacheError::Refused { .. }) => ("", ExitStatus::DVC_ERROR),
         _ => (how.prefix, ExitStatus::from_code(how.code)),
     };
     let dash = if prefix.is_empty() { "" } else { " - " };
@@ -81,6 +83,10 @@ pub(super) fn message(error: &Error) -> String {
         Error::Config(error) => format!("config file error: {}", config(error)),
         Error::NotInProject { .. } => {
             "you are not inside of a DVC repository (checked up to mount point '/')".to_owned()
+        }
+        Error::Cache(CacheError::Refused { path }) => {
+            let dir = path.parent().unwrap_or(path).display();
+            format!(".dvcignore file should not be in collected dir path: '{dir}'")
         }
         error => super::pipeline::message(error).unwrap_or_else(|| chain(error).join(": ")),
     }

@@ -49,7 +49,12 @@ pub(crate) fn usage_message(error: &clap::Error) -> String {
             format!("argument {}: invalid choice: '{value}' (choose from {known})", flag(&arg))
         }
         (ErrorKind::ValueValidation, Some(arg)) => {
-            let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            let source = std::error::Error::source(error);
+            let is_number =
+                source.is_some_and(<dyn std::error::Error>::is::<std::num::ParseIntError>);
+            let value = context(ContextKind::InvalidValue).unwrap_or_default();
+            let why = source.map(ToString::to_string).unwrap_or_default();
+            let why = if is_number { format!("invalid int value: '{value}'") } else { why };
             format!("argument {}: {why}", flag(&arg))
         }
         (_, _) => {

@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use exp_engine::core::{
     Cancel, Event, EventSink, Exit, Failure as StageFailure, FailurePolicy, RelPath, StageEvent,
     StageId, Stream, Warning,
 };
 
-use super::Progress;
+use super::{Line, Progress, Stages};
 
 /// Speaks as DVC does: what is done goes to standard output, warnings to standard error.
 ///
@@ -31,6 +32,10 @@ struct State<'w> {
     gap_before: bool,
     /// Stages left out since the last failure, to be named in one line.
     skipped: Vec<String>,
+    /// The line on standard error that says how far it is, on a terminal.
+    line: Option<Line>,
+    /// The stages that run, when several do at a time: what they write gets their name in front.
+    stages: Option<Stages>,
 }
 
 impl<'w> DvcSink<'w> {
@@ -42,7 +47,17 @@ impl<'w> DvcSink<'w> {
     ) -> Self {
         let from = RelPath::root();
         let skipped = Vec::new();
-        let state = State { out, err, from, quiet: false, gap: false, gap_before: false, skipped };
+        let state = State {
+            out,
+            err,
+            from,
+            quiet: false,
+            gap: false,
+            gap_before: false,
+            skipped,
+            line: None,
+            stages: None,
+        };
         Self { state: Mutex::new(state), on_failure }
     }
 
@@ -55,6 +70,12 @@ impl<'w> DvcSink<'w> {
     /// Shows only what commands write, and warnings.
     pub(crate) fn quietly(self, quiet: bool) -> Self {
         self.lock().quiet = quiet;
+        self
+    }
+
+    /// Also says how far it is, in a line that goes away.
+    pub(crate) fn with_line(self, line: Option<Line>) -> Self {
+        self.lock().line = line;
         self
     }
 
@@ -74,9 +95,20 @@ impl Progress for DvcSink<'_> {
 impl EventSink for DvcSink<'_> {
     fn emit(&self, event: Event<'_>) {
         let mut state = self.lock();
+        if let Event::Task { id, what } = event {
+            let State { line, err, .. } = &mut *state;
+            if let Some(line) = line {
+                line.take(&mut **err, id, what, Instant::now());
+            }
+            return;
+        }
+        state.clear_line();
         match event {
             Event::Stage { stage, what } => state.stage(stage, &what, self.on_failure),
             Event::Run { name, .. } => state.line(&format!("Reproducing experiment '{name}'")),
+            Event::Executing { at_once } => {
+                state.stages = (at_once > 1).then(|| Stages::new(None, "*"));
+            }
             Event::Warning(warning) => {
                 let text = warning_text(warning, &state.from);
                 state.warn(&text);
@@ -88,7 +120,9 @@ impl EventSink for DvcSink<'_> {
 
 impl Drop for DvcSink<'_> {
     fn drop(&mut self) {
-        self.lock().flush_skipped();
+        let mut state = self.lock();
+        state.clear_line();
+        state.flush_skipped();
     }
 }
 
@@ -120,9 +154,18 @@ impl State<'_> {
             StageEvent::Started { .. } => {
                 self.begin(true);
                 self.line(&format!("Running stage '{name}':"));
+                if let Some(stages) = &mut self.stages {
+                    stages.start(stage, Instant::now());
+                }
             }
             StageEvent::Command { line } => self.line(&format!("> {line}")),
+            StageEvent::Finished { .. } => {
+                let text = self.stages.as_mut().map(|stages| stages.end(stage, false));
+                let _ = self.out.write_all(text.unwrap_or_default().as_bytes());
+            }
             StageEvent::Output { stream, bytes } => {
+                let named = self.stages.as_mut().map(|stages| stages.take(stage, bytes));
+                let bytes = named.as_ref().map_or(*bytes, String::as_bytes);
                 let to = if *stream == Stream::Out { &mut *self.out } else { &mut *self.err };
                 // A closed stream is noticed when the answer is written.
                 let _ = to.write_all(bytes).and_then(|()| to.flush());
@@ -149,6 +192,12 @@ impl State<'_> {
                 self.skipped.push(format!("'{name}'"));
             }
             _ => {}
+        }
+    }
+
+    fn clear_line(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.clear(&mut *self.err);
         }
     }
 
@@ -219,6 +268,7 @@ fn warning_text(warning: &Warning, from: &RelPath) -> String {
              `dvc repro` to get your pipeline up to date."
         ),
         Warning::Unreadable { what, why } => format!("{what}: {why}"),
+        Warning::ExecutableInDirectory { path, n } => super::plain::executables(path, *n),
         Warning::Recovered { experiment } => {
             format!("an earlier run was interrupted and is recorded as '{experiment}'")
         }

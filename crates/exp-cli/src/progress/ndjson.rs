@@ -7,8 +7,10 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use exp_engine::core::{
-    Cancel, Event, EventSink, RestoredFrom, StageEvent, StageId, Stream, TaskEvent, TaskLabel, Unit,
+    Cancel, Ended, Event, EventSink, RestoredFrom, StageEvent, StageId, Stream, TaskEvent,
+    TaskLabel, Unit, Until, exit_text,
 };
+use exp_engine::{Kept, RunOutcome};
 use serde_json::{Value as Json, json};
 
 use super::Progress;
@@ -54,6 +56,7 @@ impl EventSink for NdjsonSink<'_> {
             Event::Run { name, baseline, overrides } => Some(
                 json!({"event": "run", "name": name, "baseline": baseline, "overrides": overrides}),
             ),
+            Event::Executing { at_once } => Some(json!({"event": "executing", "at_once": at_once})),
             Event::Warning(warning) => {
                 Some(json!({"event": "warning", "text": warning_text(warning)}))
             }
@@ -63,6 +66,26 @@ impl EventSink for NdjsonSink<'_> {
             self.line(&object);
         }
     }
+}
+
+/// Returns the last line of a run: what came of it.
+pub(crate) fn ended(outcome: &RunOutcome) -> Json {
+    let how = match outcome.report.ended {
+        Ended::Complete => "complete",
+        Ended::Cancelled => "cancelled",
+        Ended::Failed => "failed",
+    };
+    let kept = outcome.kept.as_ref().map(|kept| match kept {
+        Kept::Experiment(_) => "experiment",
+        Kept::SameAs(_) => "same",
+        Kept::SameAsBaseline => "baseline",
+        Kept::Unfinished(_) => "unfinished",
+    });
+    let experiment = outcome.kept.as_ref().and_then(Kept::experiment);
+    let (name, commit) =
+        (experiment.map(|one| one.name.to_string()), experiment.map(|one| one.commit.to_string()));
+    let seconds = outcome.took.as_secs_f64();
+    json!({"event": "ended", "how": how, "kept": kept, "name": name, "commit": commit, "seconds": seconds})
 }
 
 fn stage_event(stage: &StageId, what: &StageEvent<'_>) -> Option<Json> {
@@ -104,6 +127,17 @@ fn stage_event(stage: &StageId, what: &StageEvent<'_>) -> Option<Json> {
         StageEvent::Locked { created } => {
             json!({"event": "locked", "stage": stage, "created": created})
         }
+        StageEvent::Waiting { until } => {
+            let until = match until {
+                Until::SameRun => "same-run",
+                _ => "claims",
+            };
+            json!({"event": "waiting", "stage": stage, "until": until})
+        }
+        StageEvent::Retrying { exit, next, of, pause } => {
+            let (why, seconds) = (exit_text(exit), pause.as_secs_f64());
+            json!({"event": "retrying", "stage": stage, "why": why, "try": next, "of": of, "seconds": seconds})
+        }
         StageEvent::Skipped { because } => {
             json!({"event": "skipped", "stage": stage, "because": because.to_string()})
         }
@@ -127,6 +161,8 @@ fn task_event(id: u64, what: TaskEvent) -> Option<Json> {
             json!({"event": "task-started", "task": id, "label": label, "total": total, "unit": unit})
         }
         TaskEvent::Advanced { by } => json!({"event": "task-advanced", "task": id, "by": by}),
+        TaskEvent::Sized { bytes } => json!({"event": "task-sized", "task": id, "bytes": bytes}),
+        TaskEvent::Moved { bytes } => json!({"event": "task-moved", "task": id, "bytes": bytes}),
         TaskEvent::Finished => json!({"event": "task-finished", "task": id}),
         _ => return None,
     })

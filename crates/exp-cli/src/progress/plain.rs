@@ -2,12 +2,14 @@
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use exp_engine::core::{
-    Cancel, Event, EventSink, Failure as StageFailure, RestoredFrom, StageEvent, StageId, Warning,
+    Cancel, Event, EventSink, Failure as StageFailure, RestoredFrom, StageEvent, StageId, Until,
+    Warning, exit_text,
 };
 
-use super::Progress;
+use super::{Line, Progress, Stages};
 use crate::view::time::duration;
 use crate::view::{reason, summary};
 
@@ -26,6 +28,12 @@ struct State<'w> {
     held: Vec<String>,
     /// Whether a command's output stopped in the middle of a line.
     open_line: bool,
+    /// The line that says how far it is, on a terminal.
+    line: Option<Line>,
+    /// The stages that run, when several do at a time.
+    stages: Option<Stages>,
+    /// Columns of the terminal; `None` when there is none.
+    width: Option<usize>,
 }
 
 struct Symbols {
@@ -46,8 +54,17 @@ impl<'w> PlainSink<'w> {
     /// Writes to `err`, with symbols outside ASCII if `unicode`.
     pub(crate) fn new(err: &'w mut (dyn Write + Send), unicode: bool) -> Self {
         let symbols = if unicode { &UNICODE } else { &ASCII };
-        let state = State { err, unicode, held: Vec::new(), open_line: false };
+        let (held, open_line) = (Vec::new(), false);
+        let state = State { err, unicode, held, open_line, line: None, stages: None, width: None };
         Self { state: Mutex::new(state), symbols }
+    }
+
+    /// Also says how far it is, on a terminal of so many columns, in lines that go away.
+    pub(crate) fn on_terminal(self, width: Option<usize>) -> Self {
+        let mut state = self.lock();
+        (state.line, state.width) = (width.map(Line::new), width);
+        drop(state);
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'w>> {
@@ -76,18 +93,29 @@ impl<'w> PlainSink<'w> {
             }
             StageEvent::Verified => self.line(symbols.done, &name, "recorded as it is"),
             StageEvent::Started { reasons } => {
-                self.line(symbols.runs, &name, &reason::list(reasons));
-            }
-            StageEvent::Command { line } => self.lock().write(&format!("   $ {line}")),
-            StageEvent::Output { bytes, .. } => {
                 let mut held = self.lock();
-                let _ = held.err.write_all(bytes).and_then(|()| held.err.flush());
-                if let Some(last) = bytes.last() {
-                    held.open_line = *last != b'\n';
-                }
+                held.write(&format!(" {} {name:<11} {}", symbols.runs, reason::list(reasons)));
+                held.begin(stage);
             }
-            StageEvent::Finished { success: true, took } => {
-                self.line(symbols.done, &name, &duration(*took));
+            StageEvent::Command { line } => self.lock().command(stage, line),
+            StageEvent::Output { bytes, .. } => self.lock().output(stage, bytes),
+            StageEvent::Waiting { until } => {
+                let what = match until {
+                    Until::SameRun => "waits for another process that runs the same",
+                    _ => "waits for what it claims of the machine",
+                };
+                self.line(symbols.waits, &name, what);
+            }
+            StageEvent::Retrying { exit, next, of, pause } => {
+                let (why, pause) = (exit_text(exit), duration(*pause));
+                self.line(symbols.warns, &name, &format!("{why}; try {next} of {of} in {pause}"));
+            }
+            StageEvent::Finished { success, took } => {
+                let mut held = self.lock();
+                held.end(stage, !success);
+                if *success {
+                    held.write(&format!(" {} {name:<11} {}", symbols.done, duration(*took)));
+                }
             }
             StageEvent::Failed { failure } => {
                 self.line(symbols.failed, &name, &failed(failure));
@@ -105,8 +133,61 @@ impl<'w> PlainSink<'w> {
 }
 
 impl State<'_> {
+    fn begin(&mut self, stage: &StageId) {
+        if let Some(stages) = &mut self.stages {
+            stages.start(stage, Instant::now());
+        }
+        self.draw();
+    }
+
+    fn command(&mut self, stage: &StageId, line: &str) {
+        if self.stages.is_some() {
+            self.output(stage, format!("$ {line}\n").as_bytes());
+        } else {
+            self.write(&format!("   $ {line}"));
+        }
+    }
+
+    fn output(&mut self, stage: &StageId, bytes: &[u8]) {
+        if let Some(stages) = &mut self.stages {
+            let text = stages.take(stage, bytes);
+            self.shown(&text);
+            return;
+        }
+        self.clear_lines();
+        let _ = self.err.write_all(bytes).and_then(|()| self.err.flush());
+        if let Some(last) = bytes.last() {
+            self.open_line = *last != b'\n';
+        }
+    }
+
+    fn end(&mut self, stage: &StageId, has_failed: bool) {
+        if let Some(stages) = &mut self.stages {
+            let text = stages.end(stage, has_failed);
+            self.clear_lines();
+            self.shown(&text);
+        }
+    }
+
+    /// Writes whole lines of stages.
+    fn shown(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.clear_lines();
+            let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
+        }
+        self.draw();
+    }
+
+    /// Draws the lines of the stages that run, when it is time.
+    fn draw(&mut self) {
+        if let Some(stages) = &mut self.stages {
+            stages.draw(&mut *self.err, Instant::now());
+        }
+    }
+
     /// Writes a line, behind what was held back.
     fn write(&mut self, line: &str) {
+        self.clear_lines();
         self.close_line();
         for line in std::mem::take(&mut self.held).iter().map(String::as_str).chain([line]) {
             let line = if self.unicode { line.to_owned() } else { summary::ascii(line) };
@@ -114,6 +195,16 @@ impl State<'_> {
             let _ = writeln!(self.err, "{line}");
         }
         let _ = self.err.flush();
+        self.draw();
+    }
+
+    fn clear_lines(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.clear(&mut *self.err);
+        }
+        if let Some(stages) = &mut self.stages {
+            stages.clear(&mut *self.err);
+        }
     }
 
     fn close_line(&mut self) {
@@ -126,6 +217,10 @@ impl State<'_> {
 impl Progress for PlainSink<'_> {
     fn sink(&self) -> &dyn EventSink {
         self
+    }
+
+    fn tick(&self) {
+        self.lock().draw();
     }
 
     fn cancelling(&self, wish: Cancel) {
@@ -149,6 +244,17 @@ impl EventSink for PlainSink<'_> {
             Event::Warning(warning) => {
                 self.lock().write(&format!(" {} {}", self.symbols.warns, warning_text(warning)));
             }
+            Event::Executing { at_once } => {
+                let mut state = self.lock();
+                state.stages = (at_once > 1).then(|| Stages::new(state.width, self.symbols.runs));
+            }
+            Event::Task { id, what } => {
+                let mut state = self.lock();
+                let State { line, err, stages, .. } = &mut *state;
+                if let Some(line) = line.as_mut().filter(|_| stages.is_none()) {
+                    line.take(&mut **err, id, what, Instant::now());
+                }
+            }
             _ => {}
         }
     }
@@ -156,7 +262,9 @@ impl EventSink for PlainSink<'_> {
 
 impl Drop for PlainSink<'_> {
     fn drop(&mut self) {
-        self.lock().close_line();
+        let mut state = self.lock();
+        state.clear_lines();
+        state.close_line();
     }
 }
 
@@ -170,6 +278,7 @@ pub(crate) fn warning_text(warning: &Warning) -> String {
         Warning::Frozen { stage } => format!("`{stage}` is frozen and was not looked at"),
         Warning::NeverRecorded { path } => format!("`{path}` was never recorded"),
         Warning::Unreadable { what, why } => format!("{what} is left out: {why}"),
+        Warning::ExecutableInDirectory { path, n } => executables(path, *n),
         Warning::Recovered { experiment } => {
             format!("an earlier run was interrupted; it is kept as `{experiment}`")
         }
@@ -178,6 +287,17 @@ pub(crate) fn warning_text(warning: &Warning) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+/// Says what a directory does not record.
+pub(crate) fn executables(path: &str, n: usize) -> String {
+    let what = match n {
+        1 => format!("{path} is"),
+        n => format!("{path} and {} more are", n - 1),
+    };
+    format!(
+        "{what} executable, which a directory does not record: a new checkout brings the content only"
+    )
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub(crate) fn operation(operation: &Operation) -> String {
         OperationKind::Rename => "rename",
         OperationKind::Save => "save",
         OperationKind::Data => "data",
+        OperationKind::Stage => "stage",
         OperationKind::Undo => "undo of",
         OperationKind::Redo => "redo of",
         _ => "change",

@@ -6,7 +6,10 @@ use exp_engine::{DataChanges, DataStatus};
 use crate::grammar::Grammar;
 
 /// Returns what scripts and editors read; what is empty is left out.
-pub(crate) fn status_json(status: &DataStatus, unchanged: bool) -> Value {
+pub(crate) fn status_json(
+    (status, not_in_remote): (&DataStatus, &[String]),
+    unchanged: bool,
+) -> Value {
     let mut table = Table::new();
     let mut list = |key: &str, paths: &[String]| {
         if !paths.is_empty() {
@@ -14,6 +17,7 @@ pub(crate) fn status_json(status: &DataStatus, unchanged: bool) -> Value {
         }
     };
     list("not_in_cache", &status.not_in_cache);
+    list("not_in_remote", not_in_remote);
     for (key, changes) in [("committed", &status.committed), ("uncommitted", &status.uncommitted)] {
         if !changes.is_empty() {
             table.insert(key.to_owned(), changes_json(changes));
@@ -54,15 +58,22 @@ fn changes_json(changes: &DataChanges) -> Value {
         });
         table.insert("renamed".to_owned(), Value::List(pairs.collect()));
     }
+    if !changes.unknown.is_empty() {
+        table.insert("unknown".to_owned(), texts(&changes.unknown));
+    }
     Value::Table(table)
 }
 
 /// Returns the lines for people, as DVC words them, with the commands of the grammar.
-pub(crate) fn status_text(status: &DataStatus, unchanged: bool, grammar: Grammar) -> String {
+pub(crate) fn status_text(
+    (status, not_in_remote): (&DataStatus, &[String]),
+    unchanged: bool,
+    grammar: Grammar,
+) -> String {
     let (add, commit, checkout, fetch) = match grammar {
         Grammar::Dvc => ("dvc add", "dvc commit", "dvc checkout", "dvc fetch <file>..."),
         Grammar::Exp => {
-            ("exp data add", "exp data commit", "exp data checkout", "exp pull <experiment>...")
+            ("exp data add", "exp data commit", "exp data checkout", "exp data fetch <file>...")
         }
     };
     let mut groups: Vec<String> = Vec::new();
@@ -83,6 +94,12 @@ pub(crate) fn status_text(status: &DataStatus, unchanged: bool, grammar: Grammar
         "Not in cache",
         &[format!("use \"{fetch}\" to download files")],
         status.not_in_cache.clone(),
+    );
+    let push = if grammar == Grammar::Dvc { "dvc push" } else { "exp data push" };
+    group(
+        "Not in remote",
+        &[format!("use \"{push} <file>...\" to upload files")],
+        not_in_remote.to_vec(),
     );
     group(
         "DVC committed changes",
@@ -128,5 +145,6 @@ fn change_lines(changes: &DataChanges) -> Vec<String> {
     lines.extend(named("added", &changes.added));
     lines.extend(changes.renamed.iter().map(|(old, new)| format!("renamed: {old} -> {new}")));
     lines.extend(named("deleted", &changes.deleted));
+    lines.extend(named("unknown", &changes.unknown));
     lines
 }

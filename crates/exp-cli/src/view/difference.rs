@@ -2,12 +2,10 @@
 
 use exp_engine::core::{Artifact, RelPath, Table, Value};
 use exp_engine::params::{Precision, python_cell};
-use exp_engine::{
-    CodeDifference, DataDifference, FileData, FileDifference, Files, MetricDirection, Pair,
-    direction,
-};
+use exp_engine::{CodeDifference, DataDifference, FileData, FileDifference, Files, Pair};
 
 use super::json::object;
+use super::metrics::look::judgement;
 use super::{markdown, size, table};
 
 /// How a table of changes is laid out.
@@ -202,31 +200,13 @@ fn values(all: &Everything<'_>, files: &[FileDifference], judged: Judged) -> Vec
             let mut line =
                 vec![name, format!("{} {} {}", cell(&change.old), all.arrow(), cell(&change.new))];
             if let (Judged::Yes, Some(delta)) = (judged, &change.delta) {
-                line.push(judgement(all, &change.key, delta));
+                let shown = python_cell(delta, all.precision);
+                line.push(judgement(&change.key, delta, &shown, all.unicode));
             }
             lines.push(line);
         }
     }
     lines
-}
-
-/// Writes by how much a metric got better or worse.
-fn judgement(all: &Everything<'_>, name: &str, delta: &Value) -> String {
-    let number = delta.as_f64().unwrap_or(0.0);
-    let shown = python_cell(delta, all.precision);
-    let shown = if number > 0.0 { format!("+{shown}") } else { shown };
-    let mark = match direction(name) {
-        Some(MetricDirection::Up) if number > 0.0 => "better",
-        Some(MetricDirection::Down) if number < 0.0 => "better",
-        Some(_) if number != 0.0 && !number.is_nan() => "worse",
-        _ => "",
-    };
-    let symbol = match (all.unicode, number) {
-        (true, number) if number > 0.0 => "▲ ",
-        (true, number) if number < 0.0 => "▼ ",
-        _ => "",
-    };
-    format!("{symbol}{shown} {mark}").trim_end().to_owned()
 }
 
 fn data_line(all: &Everything<'_>, found: &DataDifference) -> Vec<String> {

@@ -13,6 +13,8 @@ use super::show::{ErrorOrder, error};
 use super::{markdown, table as plain};
 use crate::args::show::AllArgs;
 
+pub(crate) mod look;
+
 /// What a table is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -105,7 +107,7 @@ pub(crate) fn table(
             lines.push((name, seen_from(here, path), cells));
         }
     }
-    if lines.is_empty() {
+    if lines.is_empty() && form == Form::Plain {
         return String::new();
     }
     let names: BTreeSet<&String> = lines.iter().flat_map(|(_, _, cells)| cells.keys()).collect();

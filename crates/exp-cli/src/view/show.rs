@@ -1,14 +1,16 @@
 //! A table of revisions: as JSON, CSV and Markdown of DVC, and as our own table.
 
 mod dvc;
+mod groups;
 mod look;
 mod wire;
 
 pub(crate) use dvc::{Plain, csv, markdown, plain_table};
+pub(crate) use groups::json as groups_json;
 pub(crate) use look::{Look, look};
 pub(crate) use wire::{Order as ErrorOrder, WireOptions, error, json};
 
-use exp_engine::core::Timestamp;
+use exp_engine::core::{Timestamp, Value};
 use exp_engine::params::{Precision, python_cell};
 use exp_engine::{Cell, Comparison, RowPlace, ShowTable};
 
@@ -19,6 +21,14 @@ fn text(cell: &Cell<'_>, precision: Precision) -> Option<String> {
         Cell::Error(_) => Some("!".to_owned()),
         Cell::Value(value) => Some(python_cell(value, precision)),
         Cell::Artifact(artifact) => Some(artifact.id.to_string()),
+        Cell::Spread { mean, deviation, .. } => {
+            let number = |number: f64| python_cell(&Value::Float(number), precision);
+            Some(match deviation {
+                None => number(*mean),
+                Some(deviation) => format!("{} ± {}", number(*mean), number(*deviation)),
+            })
+        }
+        Cell::Various(n) => Some(format!("{n} values")),
     }
 }
 

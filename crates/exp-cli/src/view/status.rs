@@ -1,13 +1,19 @@
 //! The state of a pipeline as DVC words it.
 
 use exp_engine::core::{Change, Reason, RelPath, Table, Value};
-use exp_engine::{StageStatus, StatusReport};
+use exp_engine::{RepositoryImport, StageStatus, StatusReport};
 
-/// Returns what `dvc status --json` prints, for someone in the directory `cwd`: only stages that differ.
-pub(crate) fn value(report: &StatusReport, cwd: &RelPath) -> Value {
+/// Returns what `dvc status --json` prints, for someone in the directory `cwd`: only stages that differ, and imports
+/// whose source is newer.
+pub(crate) fn value(
+    (report, imports): (&StatusReport, &[RepositoryImport]),
+    cwd: &RelPath,
+) -> Value {
     let mut stages = Table::new();
     for stage in &report.stages {
-        let entries = entries(stage, cwd);
+        let import = imports.iter().find(|import| import.file == stage.id.file);
+        let newer = import.filter(|import| import.is_newer == Some(true));
+        let entries = entries(stage, newer, cwd);
         if !entries.is_empty() {
             stages.insert(stage.id.address(cwd), Value::List(entries));
         }
@@ -51,8 +57,11 @@ fn lines(changes: &Value, depth: usize, text: &mut String) {
     }
 }
 
-fn entries(stage: &StageStatus, cwd: &RelPath) -> Vec<Value> {
+fn entries(stage: &StageStatus, newer: Option<&RepositoryImport>, cwd: &RelPath) -> Vec<Value> {
     let (mut deps, mut outs) = (Table::new(), Table::new());
+    if let Some(import) = newer {
+        deps.insert(import.source.clone(), Value::from("update available"));
+    }
     let mut words: Vec<&str> = Vec::new();
     let place = |location: &exp_engine::core::Location| match location.workspace() {
         Some(path) => path.relative_to(cwd),
@@ -84,6 +93,9 @@ fn entries(stage: &StageStatus, cwd: &RelPath) -> Vec<Value> {
                         }
                     }
                 }
+            }
+            Reason::Extra { key, change, .. } => {
+                deps.insert(key.clone(), Value::from(word(*change)));
             }
             Reason::AlwaysChanged => words.push("always changed"),
             Reason::Command { was: Some(_), .. } => words.push("changed command"),

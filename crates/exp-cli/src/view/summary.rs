@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exp_engine::core::{Outcome, RelPath, RunReport, Value};
+use exp_engine::core::{Ended, Outcome, RelPath, RunReport, Value};
 use exp_engine::{MetricDirection, RevisionData, RowData, direction};
 
 use super::table::columns;
@@ -72,8 +72,8 @@ pub(crate) fn unfinished(name: &str, report: &RunReport, took: Duration) -> Stri
     )
 }
 
-/// Says what a plain reproduction did.
-pub(crate) fn reproduced(report: &RunReport, written: &[RelPath]) -> String {
+/// Says what a plain reproduction did; `logs` is where the output of a stage that failed is.
+pub(crate) fn reproduced(report: &RunReport, written: &[RelPath], logs: &str) -> String {
     if report.stages.iter().all(|stage| matches!(stage.outcome, Outcome::Fresh)) {
         return " = nothing to run: everything is up to date\n".to_owned();
     }
@@ -81,6 +81,9 @@ pub(crate) fn reproduced(report: &RunReport, written: &[RelPath]) -> String {
     if !written.is_empty() {
         let files: Vec<&str> = written.iter().map(RelPath::as_str).collect();
         text.push_str(&format!("   wrote: {}   undo: exp undo\n", files.join(" ")));
+    }
+    if report.ended != Ended::Complete {
+        text.push_str(&format!("   logs: {logs}\n"));
     }
     text
 }
@@ -92,6 +95,9 @@ pub(crate) fn ascii(text: &str) -> String {
         ("✗", "x"),
         ("●", "*"),
         ("○", "o"),
+        ("↻", "r"),
+        ("◇", "#"),
+        ("↓", "v"),
         ("▲", "^"),
         ("▼", "v"),
         ("→", "->"),

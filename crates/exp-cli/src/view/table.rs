@@ -1,12 +1,33 @@
 //! Tables for people: DVC's plain ones, and ours, which fits the width and names what does not fit.
 
-use tabled::builder::Builder;
-use tabled::settings::object::Columns;
-use tabled::settings::{Alignment, Padding, Style};
-
 /// Returns how many columns of a terminal a text takes.
 pub(crate) fn columns(text: &str) -> usize {
+    // What tables are mostly made of takes one column a character.
+    let is_narrow = |c: char| {
+        let is_sign = matches!(c, '±' | '–' | '…' | '↑' | '→' | '↓' | '▲' | '◆' | '★' | '✗');
+        is_sign || matches!(c, ' '..='~' | 'À'..='ɏ' | '─'..='╿')
+    };
+    if text.chars().all(is_narrow) {
+        return text.chars().count();
+    }
     tabled::grid::util::string::get_text_width(text)
+}
+
+/// Cuts a text that takes more than `width` columns, so that it ends in `…`.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    for c in text.chars() {
+        cut.push(c);
+        if columns(&cut) >= width {
+            cut.pop();
+            break;
+        }
+    }
+    cut.push('…');
+    cut
 }
 
 /// Writes a plain table as DVC does: columns left-aligned and two blanks apart, a column never narrower than its heading
@@ -56,45 +77,50 @@ pub(crate) struct Fitted {
 /// Lays columns out in `width`, two blanks between them; from the right, those that do not fit are left out, but never
 /// a pinned one.
 pub(crate) fn fitted(all: &[Column], width: usize) -> Fitted {
-    let takes = |column: &Column| {
-        let cells = column.cells.iter().map(|cell| columns(cell));
-        cells.chain([columns(&column.title)]).max().unwrap_or(0)
-    };
+    let takes: Vec<usize> = (all.iter())
+        .map(|column| {
+            let cells = column.cells.iter().map(|cell| columns(cell));
+            cells.chain([columns(&column.title)]).max().unwrap_or(0)
+        })
+        .collect();
     let gap = 2;
-    let mut free = all
-        .iter()
-        .filter(|column| column.pinned)
-        .fold(width, |free, column| free.saturating_sub(takes(column) + gap));
+    let mut free = (all.iter().zip(&takes))
+        .filter(|(column, _)| column.pinned)
+        .fold(width, |free, (_, takes)| free.saturating_sub(takes + gap));
     let mut closed = false;
     let (mut shown, mut hidden) = (Vec::new(), Vec::new());
-    for column in all {
-        let needs = takes(column) + gap;
+    for (column, takes) in all.iter().zip(&takes) {
+        let needs = takes + gap;
         if column.pinned {
-            shown.push(column);
+            shown.push((column, *takes));
         } else if !closed && needs <= free + gap {
             free = free.saturating_sub(needs);
-            shown.push(column);
+            shown.push((column, *takes));
         } else {
             closed = true;
             hidden.push(column.title.clone());
         }
     }
     let n_rows = all.first().map_or(0, |column| column.cells.len());
-    let mut builder = Builder::default();
-    builder.push_record(shown.iter().map(|column| column.title.clone()));
-    for at in 0..n_rows {
-        builder.push_record(
-            shown.iter().map(|column| column.cells.get(at).cloned().unwrap_or_default()),
-        );
-    }
-    let mut table = builder.build();
-    table.with(Style::empty()).with(Padding::new(0, gap, 0, 0));
-    for (at, column) in shown.iter().enumerate() {
-        if column.right {
-            table.modify(Columns::one(at), Alignment::right());
+    let mut text = String::new();
+    // The title is the row in front of the first.
+    for row in 0..=n_rows {
+        let start = text.len();
+        for (column, takes) in &shown {
+            let cell = match row.checked_sub(1) {
+                None => column.title.as_str(),
+                Some(at) => column.cells.get(at).map_or("", String::as_str),
+            };
+            let blanks = takes.saturating_sub(columns(cell));
+            let (before, behind) = if column.right { (blanks, 0) } else { (0, blanks) };
+            text.extend(std::iter::repeat_n(' ', before));
+            text.push_str(cell);
+            text.extend(std::iter::repeat_n(' ', behind + gap));
         }
+        text.truncate(start + text[start..].trim_end().len());
+        text.push('\n');
     }
-    Fitted { text: trimmed(&table.to_string()), hidden }
+    Fitted { text, hidden }
 }
 
 /// Says which columns were left out, as the last line below a table; empty when none was.
@@ -104,11 +130,6 @@ pub(crate) fn hidden_note(hidden: &[String]) -> String {
         [one] => format!(" 1 column hidden ({one}): --cols all"),
         many => format!(" {} columns hidden ({}): --cols all", many.len(), many.join(", ")),
     }
-}
-
-fn trimmed(text: &str) -> String {
-    let lines = text.lines().map(|line| format!("{}\n", line.trim_end()));
-    lines.collect()
 }
 
 #[cfg(test)]
@@ -129,6 +150,15 @@ mod tests {
             text,
             "Path         lr    seed\nparams.yaml  0.1   1\np            -     12345\n"
         );
+    }
+
+    #[test]
+    fn the_short_way_to_a_width_is_right() {
+        for text in ["ab", " ├ é ▲", "x ± 1 × 2 – … → ↑↓ ★◆✗ └", "ɏÀ╿"]
+        {
+            assert_eq!(columns(text), tabled::grid::util::string::get_text_width(text), "{text}");
+        }
+        assert_eq!(columns("日本"), 4);
     }
 
     #[test]

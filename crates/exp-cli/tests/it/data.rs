@@ -186,3 +186,165 @@ fn a_changed_stage_is_recorded_only_when_that_is_said() -> Outcome {
     );
     Ok(())
 }
+
+#[test]
+fn data_goes_straight_to_a_remote_and_is_pulled_back() -> Outcome {
+    let sandbox = with_data()?;
+    let outside = sandbox.root().join("../outside");
+    fs::create_dir(&outside)?;
+    fs::write(outside.join("z"), "far\n")?;
+    assert_eq!(sandbox.run("exp data add --to-remote ../outside").code, 3, "there is no remote");
+    assert!(!sandbox.root().join("outside.dvc").exists());
+    assert_eq!(sandbox.run("exp remote add -d store ../store").code, 0);
+    let ran = sandbox.run("exp data add --to-remote ../outside --out far");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("2 objects, 4 B sent; 0 already there\nfar/  1 file, 4 B  tracked"));
+    assert!(!sandbox.root().join("far").exists(), "the workspace is left as it is");
+    assert!(!sandbox.root().join(".dvc/cache/files").exists(), "nothing is stored here");
+    assert_eq!(sandbox.read(".gitignore")?, "/far\n");
+
+    assert_eq!(sandbox.run("exp data add --to-remote ../outside --out a").code, 5, "in the way");
+    assert_eq!(sandbox.run("dvc add --to-remote d").code, 0);
+    assert_eq!(sandbox.read("d/x")?, "1\n");
+    assert_eq!(sandbox.run("exp data pull").code, 0);
+    assert_eq!(sandbox.read("far/z")?, "far\n");
+    let status = sandbox.run("exp data status").out;
+    assert!(!status.contains("uncommitted") && !status.contains("Not in cache"), "{status}");
+    Ok(())
+}
+
+#[test]
+fn what_a_directory_does_not_record_is_told_once() -> Outcome {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let sandbox = with_data()?;
+    for name in ["d/x", "d/y"] {
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(sandbox.root().join(name), mode)?;
+    }
+    let full = sandbox.root().join("d/x");
+    let ran = sandbox.run("exp data add d");
+    let text =
+        format!("{} and 1 more are executable, which a directory does not record", full.display());
+    assert!(ran.code == 0 && ran.err.contains(&text), "{}", ran.err);
+    let again = sandbox.run("exp data add d");
+    assert!(!again.err.contains("executable"), "{}", again.err);
+    Ok(())
+}
+
+#[test]
+fn executable_bits_in_a_directory_are_kept_by_sha256() -> Outcome {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    for links in ["copy", "hardlink", "symlink"] {
+        let sandbox = with_data()?;
+        fs::write(sandbox.root().join(".dvc/exp.toml"), "version = 1\nhash = \"sha256\"\n")?;
+        assert_eq!(sandbox.run(&format!("exp config cache.type {links}")).code, 0);
+        assert_eq!(sandbox.run("exp remote add -d store ../store").code, 0);
+        let tool = sandbox.root().join("d/x");
+        let mode = || fs::metadata(&tool).map(|facts| facts.permissions().mode() & 0o111);
+        let make = |bits| {
+            let old = fs::metadata(&tool)?.permissions().mode();
+            fs::set_permissions(&tool, fs::Permissions::from_mode(old & !0o111 | bits))
+        };
+        assert_eq!(sandbox.run("exp data add d").code, 0);
+        make(0o111)?;
+        for _ in 0..2 {
+            let status = sandbox.run("exp data status --granular --json").out;
+            let told = r#""uncommitted": {"modified": ["d/", "d/x"]}"#;
+            assert!(status.contains(told), "{links}: {status}");
+        }
+        let ran = sandbox.run("exp data add d");
+        assert!(ran.code == 0 && !ran.err.contains("executable"), "{links}: {ran:?}");
+        assert_eq!(mode()?, 0o111, "{links}: as it was");
+
+        assert_eq!(sandbox.run("exp undo").code, 0);
+        let status = sandbox.run("exp data status --json").out;
+        let told = r#""uncommitted": {"modified": ["d/"]}"#;
+        assert!(status.contains(told), "{links}: {status}");
+        assert_eq!(sandbox.run("exp data checkout").code, 0);
+        assert_eq!(mode()?, 0, "{links}: as it was recorded before");
+        assert_eq!(sandbox.run("exp undo").code, 0);
+        assert_eq!(mode()?, 0o111, "{links}: as before the checkout");
+
+        assert_eq!(sandbox.run("exp data add d").code, 0);
+        assert_eq!(sandbox.run("exp data push").code, 0);
+        for path in ["d", ".dvc/cache", ".dvc/tmp"] {
+            fs::remove_dir_all(sandbox.root().join(path))?;
+        }
+        let ran = sandbox.run("exp data pull");
+        assert_eq!(ran.code, 0, "{links}: {ran:?}");
+        assert_eq!(mode()?, 0o111, "{links}: after a pull");
+        assert!(!fs::symlink_metadata(&tool)?.is_symlink());
+        make(0)?;
+        assert_eq!(sandbox.run("exp data checkout d/x").code, 0);
+        assert_eq!(mode()?, 0o111, "{links}: one file of the directory");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_path_that_nothing_tracks_is_no_clean_one() -> Outcome {
+    let sandbox = with_data()?;
+    assert_eq!(sandbox.run("exp data add a d").code, 0);
+    fs::write(sandbox.root().join("other"), "x")?;
+    for target in ["nosuch", "d/nosuch", "other", "a/x"] {
+        for command in ["exp data status", "exp verify"] {
+            let ran = sandbox.run(&format!("{command} {target}"));
+            let told = format!("error: nothing that is tracked is at `{target}`\n");
+            assert!(ran.code == 4 && ran.err.starts_with(&told), "{command} {target}: {ran:?}");
+            assert_eq!(ran.out, "");
+        }
+        assert_eq!(sandbox.run(&format!("dvc data status --json {target}")).out, "{}\n");
+    }
+    for target in ["a", "d", "d/x", "."] {
+        assert_eq!(sandbox.run(&format!("exp data status {target}")).code, 0, "{target}");
+        assert_eq!(sandbox.run(&format!("exp verify {target}")).code, 0, "{target}");
+    }
+    fs::remove_file(sandbox.root().join("d/x"))?;
+    assert_eq!(sandbox.run("exp data status d/x").code, 0, "recorded and gone");
+    let untracked = sandbox.run("exp data status --untracked-files all other");
+    assert!(untracked.code == 0 && untracked.out.contains("other"), "{untracked:?}");
+    Ok(())
+}
+
+#[test]
+fn a_digest_that_is_none_is_refused_with_its_line() -> Outcome {
+    let sandbox = with_data()?;
+    let record = |digest: &str| {
+        fs::write(
+            sandbox.root().join("a.dvc"),
+            format!("outs:\n- md5: {digest}\n  size: 3\n  hash: md5\n  path: a\n"),
+        )
+    };
+    for bad in ["12345", "-1", "zz", "'123'", "12345678901234567890123456789012345", "1.5", "true"]
+    {
+        record(bad)?;
+        for command in ["exp data status", "exp verify a", "exp data checkout"] {
+            let ran = sandbox.run(command);
+            assert_eq!(ran.code, 3, "{command}, {bad}: {ran:?}");
+            assert!(ran.err.contains("--> a.dvc:2:3"), "{command}, {bad}: {ran:?}");
+        }
+    }
+    for good in ["12345678901234567890123456789012", "00345678901234567890123456789012"] {
+        record(good)?;
+        let ran = sandbox.run("exp verify a");
+        assert!(ran.out.contains(&format!("missing     {good}  a")), "{ran:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_remote_that_no_clone_would_know_is_used_and_told() -> Outcome {
+    let sandbox = with_data()?;
+    assert_eq!(sandbox.run("exp data add -q a").code, 0);
+    assert_eq!(sandbox.run("exp remote add -d store ../store").code, 0);
+    let told = " ! remote `store` is configured here only: commit .dvc/config, so that a clone finds the data\n";
+    let ran = sandbox.run("exp data push");
+    assert!(ran.code == 0 && ran.err.ends_with(told), "{}", ran.err);
+    sandbox.git(&["add", ".dvc/config"])?;
+    sandbox.git(&["commit", "-qm", "Remote"])?;
+    let ran = sandbox.run("exp data push");
+    assert!(ran.code == 0 && !ran.err.contains(told), "{}", ran.err);
+    Ok(())
+}

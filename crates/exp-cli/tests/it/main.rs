@@ -1,12 +1,23 @@
 //! Command lines in, text and exit codes out, all in this process.
 
+mod bits;
 mod config;
 mod data;
+mod dry;
+mod events;
 mod grammar;
+mod hydra;
+mod import;
 mod init;
+mod log;
+mod outside;
 mod pipeline;
+mod plot;
+mod queue;
 mod show;
+mod sweep;
 mod sync;
+mod table;
 mod verbs;
 mod zone;
 

@@ -254,7 +254,7 @@ fn the_graph_is_drawn_and_written() -> Outcome {
         "```mermaid\nflowchart TD\n\tnode1[\"b\"]\n\tnode2[\"m.json\"]\n\tnode1-->node2\n```\n",
         "",
     );
-    sandbox.check("exp dag", 0, "● one  never ran\n└─ ● two  never ran\n", "");
+    sandbox.check("exp dag", 0, "● one  never ran\n└─ ● two  never ran\n\n● 2 will run\n", "");
     sandbox.check("dvc dag --dot one", 0, "strict digraph {\n\"one\";\n}\n\n", "");
     Ok(())
 }
@@ -318,7 +318,259 @@ fn a_mistyped_key_is_told_with_its_place_and_the_right_one() -> Outcome {
         "exp run",
         3,
         "",
-        "error: dvc.yaml:6:5: unknown key `ouds` at `stages.one.ouds`\nhint: did you mean `outs`?\n",
+        "error: unknown key `ouds` at `stages.one.ouds`\n --> dvc.yaml:6:5\n  |\n6 |     ouds: [b]\n  |     ^\n\
+         hint: did you mean `outs`?\n",
     );
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_in_a_file_of_the_pipeline_is_shown_with_its_line() -> Outcome {
+    let sandbox = project()?;
+    let file = |name: &str, text: &str| std::fs::write(sandbox.root().join(name), text);
+    file("dvc.yaml", "stages:\n  s:\n    cmd: echo ${p} ${nope}\n")?;
+    sandbox.check(
+        "exp status",
+        3,
+        "",
+        "error: `nope` has no value at `stages.s.cmd`\n --> dvc.yaml:3:20\n  |\n3 |     cmd: echo ${p} ${nope}\n  |\
+         \u{20}                   ^\n",
+    );
+    file(
+        "dvc.yaml",
+        "stages:\n  s:\n    cmd: a\n    outs: [x]\n  t:\n    cmd: b\n    outs: [y, x]\n",
+    )?;
+    sandbox.check(
+        "exp repro",
+        3,
+        "",
+        "error: output `x` is declared by `s`, `t`\n --> dvc.yaml:7:15\n  |\n7 |     outs: [y, x]\n  |               ^\n",
+    );
+    file("dvc.yaml", PIPELINE)?;
+    file("dvc.lock", "schema: '2.0'\nstages:\n  one:\n    command: x\n")?;
+    let told = sandbox.run("exp status");
+    assert!(
+        told.err.contains(" --> dvc.lock:4:5\n  |\n4 |     command: x\n  |     ^\n"),
+        "{}",
+        told.err
+    );
+    std::fs::remove_file(sandbox.root().join("dvc.lock"))?;
+    file("params.yaml", "lr: [1\n")?;
+    file("dvc.yaml", "stages:\n  s:\n    cmd: echo ${p}\n")?;
+    let told = sandbox.run("exp status");
+    assert!(
+        told.err.contains(" --> params.yaml:1:5\n  |\n1 | lr: [1\n  |     ^\n"),
+        "{}",
+        told.err
+    );
+    Ok(())
+}
+
+#[test]
+fn every_stage_is_explained_with_old_and_new() -> Outcome {
+    let sandbox = project()?;
+    sandbox.check(
+        "exp why",
+        0,
+        " ● one  will run\n   never ran: nothing is recorded\n ● two  will run\n   never ran: nothing is recorded\n",
+        "",
+    );
+    assert_eq!(sandbox.run("dvc repro").code, 0);
+    let fresh = " ✓ one  unchanged since it ran; not committed yet\n";
+    sandbox.check("exp why one", 0, fresh, "");
+    sandbox.git(&["add", "-A"])?;
+    sandbox.git(&["commit", "-q", "-m", "ran"])?;
+    let head = sandbox.git(&["rev-parse", "--short=7", "HEAD"])?;
+    sandbox.git(&["commit", "-q", "--allow-empty", "-m", "another"])?;
+    let ran = sandbox.run("exp why two");
+    let since = format!(" ✓ two  unchanged since {} (", head.trim());
+    assert!(ran.out.starts_with(&since), "{}", ran.out);
+
+    std::fs::write(sandbox.root().join("a"), "{\"loss\": 0.25}\n")?;
+    std::fs::write(sandbox.root().join("params.yaml"), "p: 2  # one\n")?;
+    let text = PIPELINE.replace("cp a b", "cp a b && true");
+    std::fs::write(sandbox.root().join("dvc.yaml"), text)?;
+    sandbox.check(
+        "exp why b two",
+        0,
+        " ● one  will run\n   command\n     - cp a b\n     + cp a b && true\n   a              87a32a1 → \
+         52336d1\n   params.yaml:p  1 → 2\n ○ two  follows one\n",
+        "",
+    );
+    let ran = sandbox.run("exp run --dry -S p=1");
+    assert_eq!(
+        steady(&ran.out.replace('~', "")),
+        " ● one  TIME  will run: its command changed, a changed\n ○ two  TIME  follows one\n at most 2 stages would run · \
+         about TIME\n"
+    );
+    assert_eq!(sandbox.read("params.yaml")?, "p: 2  # one\n", "nothing was changed");
+    let json = sandbox.run("exp why --json one").out;
+    assert!(
+        json.contains("{\"kind\": \"param\", \"text\": \"params.yaml:p 1 \\u2192 2\", \"file\": \"params.yaml\", \
+                       \"key\": \"p\", \"change\": \"modified\", \"was\": 1, \"now\": 2}"),
+        "{json}"
+    );
+    assert_eq!(sandbox.run("exp why nobody").code, 4);
+    Ok(())
+}
+
+#[test]
+fn the_files_of_a_directory_that_a_stage_reads_are_told_apart() -> Outcome {
+    let sandbox = project()?;
+    std::fs::create_dir(sandbox.root().join("in"))?;
+    for name in ["x", "y"] {
+        std::fs::write(sandbox.root().join("in").join(name), name)?;
+    }
+    let text = "stages:\n  all:\n    cmd: cat in/* > all\n    deps: [in]\n    outs: [all]\n";
+    std::fs::write(sandbox.root().join("dvc.yaml"), text)?;
+    assert_eq!(sandbox.run("exp repro").code, 0);
+    std::fs::write(sandbox.root().join("in/x"), "z")?;
+    std::fs::rename(sandbox.root().join("in/y"), sandbox.root().join("in/z"))?;
+    let ran = sandbox.run("exp why");
+    assert_eq!(
+        ran.out,
+        " ● all  will run\n   in  9c6c3f9/ → 0e0259a/\n     ~ in/x  9dd4e46 → fbade9e\n     - in/y  4152907\n     + in/z  \
+         4152907\n"
+    );
+    std::fs::remove_dir_all(sandbox.root().join(".dvc/tmp/exp"))?;
+    assert!(!sandbox.run("exp why").out.contains("in/x"), "what is not known is not guessed");
+    Ok(())
+}
+
+#[test]
+fn a_dry_run_knows_what_earlier_runs_took_and_what_is_restored() -> Outcome {
+    let sandbox = project()?;
+    assert_eq!(sandbox.run("exp repro").code, 0);
+    std::fs::write(sandbox.root().join("params.yaml"), "p: 2\n")?;
+    assert_eq!(sandbox.run("exp repro").code, 0);
+    std::fs::write(sandbox.root().join("params.yaml"), "p: 1\n")?;
+    let ran = sandbox.run("exp repro --dry");
+    assert_eq!(
+        steady(&ran.out.replace('~', "")),
+        " ↻ one         will be restored from the run cache: params.yaml:p 2 → 1\n ○ two  TIME  follows one\n at most 1 \
+         stage would run · about TIME\n"
+    );
+    std::fs::write(sandbox.root().join("dvc.yaml"), PIPELINE.replace("cp a b", "exit 4"))?;
+    assert_eq!(sandbox.run("exp repro").code, 1);
+    let ran = sandbox.run("exp dag");
+    assert!(ran.out.starts_with("✗ one  its command changed, "), "{}", ran.out);
+    assert!(ran.out.ends_with("\n\n○ 1 follows · ✗ 1 failed last time\n"), "{}", ran.out);
+    Ok(())
+}
+
+#[test]
+fn a_command_becomes_a_stage_in_a_repository_without_a_project() -> Outcome {
+    let sandbox = Sandbox::empty()?;
+    sandbox.git(&["init", "-q", "-b", "main"])?;
+    for (path, text) in [
+        ("params.yaml", "lr: 2\n"),
+        ("train.sh", "sed 's/lr: /{\"score\": /; s/$/}/' params.yaml > metrics.json\n"),
+    ] {
+        std::fs::write(sandbox.root().join(path), text)?;
+    }
+    sandbox.git(&["add", "-A"])?;
+    sandbox.git(&["commit", "-q", "-m", "first"])?;
+    let refused = sandbox.run("exp run train -- sh train.sh");
+    assert_eq!((refused.code, sandbox.root().join(".dvc").exists()), (2, false), "{}", refused.err);
+
+    let ran = sandbox.run("exp run -n one -- sh train.sh");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let head = " ✓ made a project in .dvc/, addressed by sha256\n ✓ wrote stage `train` to dvc.yaml; edit it any time   undo: \
+                exp undo\n   reads    train.sh\n   params   params.yaml (lr)\n   metrics  metrics.json\n";
+    assert!(ran.err.starts_with(head), "{}", ran.err);
+    assert_eq!(sandbox.read("metrics.json")?, "{\"score\": 2}\n");
+    assert!(ran.out.contains("The workspace now holds one."), "{}", ran.out);
+    let text = sandbox.read("dvc.yaml")?;
+    let again = sandbox.run("exp run -- sh train.sh");
+    assert!(again.out.starts_with(" = identical to one"), "{}{}", again.out, again.err);
+    assert_eq!(sandbox.read("dvc.yaml")?, text);
+    let ran = sandbox.run("dvc exp run -- nobody");
+    assert!(ran.err.contains("'nobody'"), "DVC's grammar has targets there: {}", ran.err);
+    Ok(())
+}
+
+#[test]
+fn a_trace_is_told_and_written_and_can_be_undone() -> Outcome {
+    let sandbox = project()?;
+    let text = PIPELINE.replace("cp a b", "python3 one.py");
+    std::fs::write(sandbox.root().join("dvc.yaml"), &text)?;
+    std::fs::write(sandbox.root().join("one.py"), "import shutil\nshutil.copyfile('a', 'b')\n")?;
+    let ran = sandbox.run("exp repro --trace one");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told = " trace: one\n   + deps     one.py\n   ? params.yaml  declared and not opened\n";
+    assert!(ran.out.contains(told), "{}", ran.out);
+    assert_eq!(sandbox.read("dvc.yaml")?, text);
+    let ran = sandbox.run("exp repro --trace one");
+    assert!(ran.out.contains(" trace: no stage ran"), "{}", ran.out);
+    let ran = sandbox.run("exp repro -f --trace --write one");
+    assert!(ran.out.contains("   wrote: dvc.yaml   undo: exp undo\n"), "{}", ran.out);
+    assert_eq!(
+        sandbox.read("dvc.yaml")?,
+        text.replace("deps: [a]", "deps:\n    - a\n    - one.py")
+    );
+    let ran = sandbox.run("exp undo");
+    assert!(format!("{}{}", ran.out, ran.err).contains("undid 'stage trace': 1 file"), "{ran:?}");
+    assert_eq!(sandbox.read("dvc.yaml")?, text);
+    assert_eq!(sandbox.run("exp repro --write").code, 2);
+    Ok(())
+}
+
+#[test]
+fn a_project_is_made_with_a_stage_for_a_command_and_nothing_is_run() -> Outcome {
+    let sandbox = Sandbox::empty()?;
+    sandbox.git(&["init", "-q", "-b", "main"])?;
+    std::fs::write(sandbox.root().join("train.sh"), "cp params.json metrics.json\n")?;
+    std::fs::write(sandbox.root().join("params.json"), "{\"lr\": 1}\n")?;
+    let ran = sandbox.run("exp init --from ./train.sh");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.err.contains("   params   params.json (lr)\n   metrics  metrics.json\n"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("commit it: git add .dvc/.gitignore") && ran.err.contains("dvc.yaml"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(
+        sandbox.read("dvc.yaml")?,
+        "stages:\n  train:\n    cmd: ./train.sh\n    deps:\n    - train.sh\n    params:\n    - params.json:\n      - lr\n    \
+         metrics:\n    - metrics.json:\n        cache: false\n"
+    );
+    assert!(!sandbox.root().join("metrics.json").exists());
+    assert_eq!(sandbox.run("exp init --from x -i").code, 2);
+    Ok(())
+}
+
+#[test]
+fn hundreds_of_stages_stay_readable() -> Outcome {
+    let sandbox = project()?;
+    let text = "\
+stages:
+  prepare:
+    cmd: cp a b
+    deps: [a]
+    outs: [b]
+  train:
+    matrix:
+      x: [1, 2, 3, 4, 5, 6, 7]
+      y: [1, 2, 3, 4, 5, 6, 7]
+    cmd: cp b m-${item.x}-${item.y}
+    deps: [b]
+    outs:
+    - m-${item.x}-${item.y}
+";
+    std::fs::write(sandbox.root().join("dvc.yaml"), text)?;
+    sandbox.check(
+        "exp dag",
+        0,
+        "● prepare  never ran\n└─ ● train  × 49: ● 49 will run\n\n● 50 will run\n",
+        "",
+    );
+    assert_eq!(sandbox.run("exp dag --expand").out.lines().count(), 52);
+    assert_eq!(sandbox.run("exp dag train@1-1").out.lines().count(), 4);
+    let ascii = sandbox.run("exp dag --md").out;
+    assert!(ascii.starts_with("```mermaid\nflowchart TD\n") && ascii.contains("train@7-7"));
     Ok(())
 }

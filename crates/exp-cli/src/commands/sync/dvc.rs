@@ -140,7 +140,7 @@ fn worded(error: Error, args: &DvcSyncArgs, verb: &str) -> Failure {
         Error::Config(ConfigError::RemoteNotFound { name, .. }) => {
             format!("config file error: remote '{name}' doesn't exist")
         }
-        Error::Sync(SyncError::UnsupportedRemote { .. } | SyncError::NotMoved { .. }) => {
+        Error::Sync(SyncError::UnusableRemote { .. } | SyncError::NotMoved { .. }) => {
             error.to_string()
         }
         _ => return error.into(),

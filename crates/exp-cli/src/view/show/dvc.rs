@@ -2,7 +2,7 @@
 
 use exp_engine::core::Timestamp;
 use exp_engine::params::Precision;
-use exp_engine::{Cell, Comparison, ExperimentState, Patterns, RowPlace, ShowTable};
+use exp_engine::{Cell, Comparison, ExperimentState, JobState, Patterns, RowPlace, ShowTable};
 
 use super::{is_last, text, timestamp};
 use crate::view::time::{created, iso};
@@ -59,6 +59,7 @@ pub(crate) fn csv(plain: &Plain<'_>) -> String {
         ];
         texts.push(first.into(), &row.cells, plain.precision);
     }
+    texts.spread(plain);
     texts.drop_empty(&["State", "Executor"]);
     texts.select(plain);
     let mut out = csv::row(&texts.header);
@@ -108,6 +109,10 @@ impl Plain<'_> {
         let row = self.table.baselines.get(at).and_then(|baseline| baseline.experiments.get(which));
         match row.map(|row| &row.state) {
             None | Some(ExperimentState::Finished) => String::new(),
+            Some(ExperimentState::Job(job)) if job.state.is_waiting() => "Queued".to_owned(),
+            Some(ExperimentState::Job(job)) if job.state == JobState::Running => {
+                "Running".to_owned()
+            }
             Some(_) => "Failed".to_owned(),
         }
     }
@@ -122,6 +127,44 @@ impl Texts {
         }
     }
 
+    /// Gives how many experiments a row is a column of its own, and each deviation and each number of values.
+    fn spread(&mut self, plain: &Plain<'_>) {
+        let comparison = plain.comparison;
+        if comparison.rows.iter().all(|row| row.members.is_empty()) {
+            return;
+        }
+        let n_first = self.header.len() - comparison.columns.len();
+        let spread: Vec<usize> = (0..comparison.columns.len())
+            .filter(|at| {
+                comparison.rows.iter().any(|row| matches!(row.cells[*at], Cell::Spread { .. }))
+            })
+            .collect();
+        for at in spread.iter().rev() {
+            let name = format!("{}.std", comparison.columns[*at].name);
+            self.header.insert(n_first + at + 1, name);
+            for (texts, row) in self.rows.iter_mut().zip(&comparison.rows) {
+                let mut deviation = String::new();
+                if let Cell::Spread { mean, deviation: found, n } = row.cells[*at] {
+                    let alone = Cell::Spread { mean, deviation: None, n };
+                    texts[n_first + at] = text(&alone, plain.precision).unwrap_or_default();
+                    if let Some(found) = found {
+                        let found = Cell::Spread { mean: found, deviation: None, n };
+                        deviation = text(&found, plain.precision).unwrap_or_default();
+                    }
+                }
+                texts.insert(n_first + at + 1, deviation);
+            }
+        }
+        self.header.insert(n_first, "n".to_owned());
+        for (texts, row) in self.rows.iter_mut().zip(&comparison.rows) {
+            let n = match row.place {
+                RowPlace::Experiment(..) => row.members.len().max(1).to_string(),
+                _ => String::new(),
+            };
+            texts.insert(n_first, n);
+        }
+    }
+
     /// Makes the table that people read: a tree in the first column, `-` for nothing.
     fn for_people(plain: &Plain<'_>) -> Self {
         let mut texts = Self::new(&["Experiment", "Created", "State", "Executor"], plain);
@@ -131,7 +174,11 @@ impl Texts {
                 RowPlace::Experiment(..) => {
                     let branch =
                         if is_last(plain.comparison, at) { "└──" } else { "├──" };
-                    format!("{branch} {rev} [{name}]")
+                    let times = match row.members.len() {
+                        0 => String::new(),
+                        n => format!(" ×{n}"),
+                    };
+                    format!("{branch} {rev} [{name}]{times}")
                 }
                 _ => rev,
             };

@@ -52,6 +52,8 @@ struct Glyphs {
     failed: &'static str,
     star: &'static str,
     best: &'static str,
+    times: &'static str,
+    plus_minus: &'static str,
     up: &'static str,
     down: &'static str,
     none: &'static str,
@@ -68,6 +70,8 @@ const UNICODE: Glyphs = Glyphs {
     failed: "✗",
     star: "★",
     best: "▲",
+    times: "×",
+    plus_minus: "±",
     up: "↑",
     down: "↓",
     none: "–",
@@ -84,6 +88,8 @@ const ASCII: Glyphs = Glyphs {
     failed: "x",
     star: "*",
     best: "^",
+    times: "x",
+    plus_minus: "+-",
     up: "(max)",
     down: "(min)",
     none: "-",
@@ -98,7 +104,7 @@ pub(crate) fn look(look: &Look<'_>) -> String {
     let (shown, folded) = look.fold(glyphs);
     let mut text = look.first_line(glyphs, &folded);
     if look.comparison.rows.is_empty() {
-        return text;
+        return text + &look.left_out();
     }
     let leader = look.comparison.leading_metric().and_then(|(column, direction)| {
         // Of one row nothing is the best.
@@ -131,7 +137,9 @@ pub(crate) fn look(look: &Look<'_>) -> String {
         table
     };
     for line in table.text.lines() {
-        text.push_str(&format!(" {line}\n"));
+        text.push(' ');
+        text.push_str(line);
+        text.push('\n');
     }
     if !notes_fit {
         for (row, note) in rows.iter().zip(&notes).filter(|(_, note)| !note.is_empty()) {
@@ -143,6 +151,7 @@ pub(crate) fn look(look: &Look<'_>) -> String {
         text.push_str(&hidden);
         text.push('\n');
     }
+    text.push_str(&look.left_out());
     text.push_str(&look.vanished(glyphs));
     text
 }
@@ -219,6 +228,7 @@ impl Look<'_> {
         let baselines = &self.table.baselines;
         let n = self.table.n_experiments();
         let subject = match baselines.as_slice() {
+            [] if self.table.left_out > 0 => "nothing".to_owned(),
             [] => "no commit yet".to_owned(),
             [one] => self.baseline_name(one),
             many => format!("{} commits", many.len()),
@@ -283,7 +293,11 @@ impl Look<'_> {
                 } else {
                     String::new()
                 };
-                format!("{branch} {}{star}{failed}", self.plain_name(row.place))
+                let times = match row.members.len() {
+                    0 => String::new(),
+                    n => format!(" {}{n}", glyphs.times),
+                };
+                format!("{branch} {}{times}{star}{failed}", self.plain_name(row.place))
             }
         }
     }
@@ -313,7 +327,11 @@ impl Look<'_> {
     }
 
     fn is_failed(&self, place: RowPlace) -> bool {
-        self.experiment(place).is_some_and(|row| !row.state.is_finished())
+        self.experiment(place).is_some_and(|row| match &row.state {
+            ExperimentState::Finished => false,
+            ExperimentState::Job(job) => job.state.is_failure(),
+            _ => true,
+        })
     }
 
     fn age(&self, row: &ComparedRow<'_>) -> String {
@@ -337,6 +355,7 @@ impl Look<'_> {
         let winner = towards.and_then(|towards| self.winning_value(at, towards));
         let is_number = |row: &ComparedRow<'_>| match row.cells[at] {
             Cell::Value(value) => value.as_f64().is_some(),
+            Cell::Various(_) => false,
             _ => true,
         };
         let right = described.kind != ColumnKind::Dep && rows.iter().all(is_number);
@@ -348,6 +367,9 @@ impl Look<'_> {
                     Cell::Artifact(artifact) => short(&artifact.id.to_string()),
                     cell => text(cell, self.precision).unwrap_or_else(|| glyphs.none.to_owned()),
                 };
+                if let (Cell::Spread { .. }, false) = (cell, glyphs.plus_minus == "±") {
+                    shown = shown.replace('±', glyphs.plus_minus);
+                }
                 if shown.contains('\n') {
                     shown = shown.replace('\n', " ");
                 }
@@ -379,6 +401,7 @@ impl Look<'_> {
         match self.experiment(row.place).map(|row| &row.state) {
             Some(ExperimentState::Unfinished(record)) => notes.push(cause(record)),
             Some(ExperimentState::Unreadable(problem)) => notes.push(problem.message.clone()),
+            Some(ExperimentState::Job(job)) => notes.push(job.state.word().to_owned()),
             _ => {}
         }
         if let RowPlace::Baseline(at) = row.place
@@ -401,6 +424,15 @@ impl Look<'_> {
         broken.dedup();
         notes.extend(broken.into_iter().map(|message| message.replace("[Errno 2] ", "")));
         notes.join("; ").replace('\n', " ")
+    }
+
+    /// Counts the rows that a condition left out.
+    fn left_out(&self) -> String {
+        match self.table.left_out {
+            0 => String::new(),
+            1 => " 1 row left out by --where\n".to_owned(),
+            n => format!(" {n} rows left out by --where\n"),
+        }
     }
 
     /// Counts the experiments that are not in the table because nothing leads to their baselines.
@@ -429,6 +461,7 @@ fn number(cell: &Cell<'_>) -> Option<f64> {
     match cell {
         Cell::Value(Value::Bool(_)) => None,
         Cell::Value(value) => value.as_f64().filter(|number| !number.is_nan()),
+        Cell::Spread { mean, .. } => Some(*mean).filter(|number| !number.is_nan()),
         _ => None,
     }
 }

@@ -1,9 +1,11 @@
 //! The JSON of `exp show`, as DVC writes it and as its editor extension reads it.
 
+use std::path::PathBuf;
+
 use exp_engine::core::{Artifact, Table, Value};
 use exp_engine::{
-    Baseline, ExperimentRow, ExperimentState, FileData, Files, Problem, RevisionData, RowData,
-    ShowTable,
+    Baseline, ExperimentRow, ExperimentState, FileData, Files, JobRow, JobState, Problem,
+    RevisionData, RowData, ShowTable,
 };
 
 use crate::view::json::object;
@@ -42,6 +44,19 @@ fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
         _ => (None, None),
     };
     let mut executor = Value::Null;
+    if let ExperimentState::Job(job) = &row.state {
+        executor = job_executor(row, job);
+        if job.state == JobState::Running && job.root.is_some() {
+            member(&mut revision, "data", "rev", Value::from("workspace"));
+        }
+        if job.state.is_failure() {
+            let message = Value::from("Experiment run failed");
+            let error = object([("msg", message), ("type", Value::from(""))]);
+            if let Value::Table(members) = &mut revision {
+                members.insert("error".to_owned(), error);
+            }
+        }
+    }
     if let Some(cause) = cause {
         if let Value::Table(members) = &mut revision {
             let error = object([("msg", Value::from(cause)), ("type", Value::from(""))]);
@@ -62,6 +77,39 @@ fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
         ("executor", executor),
         ("name", Value::from(row.name.as_str())),
     ])
+}
+
+/// Says who runs a job, as DVC says it of its tasks.
+fn job_executor(row: &ExperimentRow, job: &JobRow) -> Value {
+    let path = |path: Option<&PathBuf>| {
+        path.map_or(Value::Null, |path| Value::from(path.display().to_string()))
+    };
+    let (state, name, code) = match job.state {
+        JobState::Running => ("running", Value::from("dvc-task"), Value::Null),
+        state if state.is_waiting() => ("queued", Value::from("dvc-task"), Value::Null),
+        _ => ("failed", Value::Null, Value::from(255_i64)),
+    };
+    let is_waiting = job.state.is_waiting();
+    let local = object([
+        ("root", path(job.root.as_ref())),
+        ("log", path(job.log.as_ref().filter(|_| !is_waiting))),
+        (
+            "pid",
+            job.pid.filter(|_| !is_waiting).map_or(Value::Null, |pid| Value::from(i64::from(pid))),
+        ),
+        ("returncode", code),
+        ("task_id", Value::from(row.rev.to_string())),
+    ]);
+    object([("state", Value::from(state)), ("name", name), ("local", local)])
+}
+
+/// Replaces a member of a member.
+fn member(of: &mut Value, outer: &str, inner: &str, value: Value) {
+    if let Value::Table(members) = of
+        && let Some(Value::Table(members)) = members.get_mut(outer)
+    {
+        members.insert(inner.to_owned(), value);
+    }
 }
 
 fn state(
