@@ -11,7 +11,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use exp_cache::{
-    Cache, CacheOptions, DirRemote, Modes, NoFilter, Relink, plan_pull, plan_push, pull, push,
+    Cache, CacheOptions, DirStorage, Modes, NoFilter, Relink, Remote, plan_pull, plan_push, pull,
+    push,
 };
 use exp_core::{Algorithm, Ctx};
 use exp_examples::{Failure, Place, print};
@@ -37,7 +38,8 @@ fn main() -> Result<(), Failure> {
     }
 
     // A directory serves as a mirror. Look first: the plan lists what the other side lacks.
-    let mirror = DirRemote::new(&scratch.path().join("mirror"), Modes::default());
+    let mirror = DirStorage::new(&scratch.path().join("mirror"), Modes::default());
+    let mirror = Remote::new(std::sync::Arc::new(mirror));
     let ids = BTreeSet::from([artifact.id]);
     let plan = plan_push(&ctx, &here, &mirror, &ids)?;
     let sent = push(&ctx, &here, &mirror, plan, NonZeroUsize::MIN)?;

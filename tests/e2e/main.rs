@@ -1,6 +1,10 @@
 //! What one crate cannot prove: the binary on a real repository, checked with the real `git`.
 
+mod gc;
 mod git_state;
 mod project;
+mod queue;
 mod sharing;
+mod stopping;
+mod torture;
 mod undo;

@@ -24,12 +24,14 @@ mod observe;
 mod oracle;
 mod sandbox;
 mod scenario;
+mod server;
 mod tool;
 
 pub use gitcheck::{GitCheck, Snapshot};
 pub use normalize::Normalizer;
 pub use observe::{Observation, observe};
 pub use oracle::{DVC_VERSION, Oracle, OracleServer, Skip};
-pub use sandbox::{Sandbox, git, run_shell, workspace_root};
+pub use sandbox::{Sandbox, git, run_shell, setting, workspace_root};
 pub use scenario::{Declared, Scenario, ScenarioError, ScenarioFile, Step, parse_scenarios};
+pub use server::Server;
 pub use tool::{Answer, Tool};

@@ -184,7 +184,9 @@ fn digests(root: &Path, wanted: &dyn Fn(&str) -> bool) -> io::Result<Observation
         let full = root.join(&path);
         let kind = fs::symlink_metadata(&full)?;
         let value = if kind.is_symlink() {
-            format!("link to {}", fs::read_link(&full)?.display())
+            // A link into the repository itself is told without where that is.
+            let target = fs::read_link(&full)?;
+            format!("link to {}", target.strip_prefix(root).unwrap_or(&target).display())
         } else {
             let bytes = fs::read(&full)?;
             let mut hasher = DefaultHasher::new();

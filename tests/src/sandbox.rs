@@ -40,8 +40,8 @@ impl Sandbox {
 
     /// The environment of every command: nothing is inherited but the search path.
     ///
-    /// `site` names the directory for caches that DVC keeps outside of the repository, so that two
-    /// twins never share one. Extra search directories come before those of the machine.
+    /// `site` names the directories for caches and for the user's configuration that DVC keeps outside of the
+    /// repository, so that two twins never share one. Extra search directories come before those of the machine.
     pub fn env(&self, site: &str, search: &[PathBuf]) -> BTreeMap<String, String> {
         let home = self.path().join("home");
         let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -61,7 +61,7 @@ impl Sandbox {
             ("DVC_NO_ANALYTICS", "1".to_owned()),
             ("DVC_SITE_CACHE_DIR", text(&self.path().join("site").join(site))),
             ("DVC_SYSTEM_CONFIG_DIR", text(&self.path().join("system"))),
-            ("DVC_GLOBAL_CONFIG_DIR", text(&home.join(".config/dvc"))),
+            ("DVC_GLOBAL_CONFIG_DIR", text(&self.path().join("user").join(site))),
             ("LC_ALL", "C".to_owned()),
             ("TZ", "UTC".to_owned()),
             ("TERM", "dumb".to_owned()),
@@ -120,6 +120,17 @@ fn machine_path() -> String {
 #[expect(clippy::disallowed_methods, reason = "the harness is the outermost layer of the tests")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reads a switch of a test from the environment that the tests were started with; `None` when it is not set or empty.
+pub fn setting(name: &str) -> Option<String> {
+    variable(name)
+}
+
+/// Reads the variables whose names begin with a prefix.
+#[expect(clippy::disallowed_methods, reason = "the harness is the outermost layer of the tests")]
+pub(crate) fn variables(prefix: &str) -> Vec<(String, String)> {
+    std::env::vars().filter(|(name, _)| name.starts_with(prefix)).collect()
 }
 
 #[cfg(test)]

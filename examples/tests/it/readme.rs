@@ -14,12 +14,15 @@ use exp_tests::{Sandbox, Tool, run_shell, workspace_root};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
+/// The line before a block that is run.
+const TESTED: &str = "<!-- tested -->";
+
 /// A command and the lines that it is said to print.
 #[derive(Debug, PartialEq)]
-struct Said {
-    line: usize,
-    command: String,
-    output: Vec<String>,
+pub(crate) struct Said {
+    pub(crate) line: usize,
+    pub(crate) command: String,
+    pub(crate) output: Vec<String>,
 }
 
 #[test]
@@ -40,7 +43,7 @@ fn only_blocks_that_say_so_are_run() {
         command: command.to_owned(),
         output: output.iter().map(|line| (*line).to_owned()).collect(),
     };
-    assert_eq!(blocks(text), [said(6, "b", &["x", ""]), said(9, "c", &[])]);
+    assert_eq!(blocks(text, TESTED), [said(6, "b", &["x", ""]), said(9, "c", &[])]);
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn dots_stand_for_text_and_for_lines() {
 /// Runs the blocks of a document.
 fn check(document: &str) -> Outcome {
     let root = workspace_root();
-    let said = blocks(&fs::read_to_string(root.join(document))?);
+    let said = blocks(&fs::read_to_string(root.join(document))?, TESTED);
     assert!(!said.is_empty(), "{document} has no tested block");
     let sandbox = Sandbox::new()?;
     copy_dir(&root.join("examples/digits"), &sandbox.path().join("digits"))?;
@@ -95,14 +98,14 @@ fn check(document: &str) -> Outcome {
     Ok(())
 }
 
-/// Returns the commands of the tested blocks, in order. An empty line before the end of a block or before a command is
+/// Returns the commands of the blocks behind a line, in order. An empty line before the end of a block or before a command is
 /// part of the output.
-fn blocks(text: &str) -> Vec<Said> {
+pub(crate) fn blocks(text: &str, marker: &str) -> Vec<Said> {
     let mut said: Vec<Said> = Vec::new();
     let (mut is_next, mut is_inside) = (false, false);
     for (index, line) in text.lines().enumerate() {
         match (is_inside, line) {
-            (false, "<!-- tested -->") => is_next = true,
+            (false, line) if line == marker => is_next = true,
             (false, "```console") => is_inside = std::mem::take(&mut is_next),
             (true, "```") => is_inside = false,
             (true, line) => match (line.strip_prefix("$ "), said.last_mut()) {
@@ -123,7 +126,7 @@ fn blocks(text: &str) -> Vec<Said> {
 }
 
 /// Whether lines are those that were announced.
-fn agree(said: &[String], found: &[&str]) -> bool {
+pub(crate) fn agree(said: &[String], found: &[&str]) -> bool {
     match said.split_first() {
         None => found.is_empty(),
         Some((first, rest)) if first == "…" => {
