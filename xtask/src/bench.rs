@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::demo::release;
 use crate::fixture::{Place, write};
-use crate::process::{capture, step};
-use crate::setup;
+use crate::process::capture;
+use crate::sides::Sides;
 
 /// How often our command runs, and how often that of dvc, which takes its time.
 const OUR_ROUNDS: usize = 15;
@@ -20,6 +19,9 @@ const DVC_ROUNDS: usize = 3;
 
 /// The numbers of experiments in the table's repositories.
 const SIZES: &[usize] = &[10, 500, 5_000];
+
+/// And in the one where the index of rows is measured, which dvc does not have.
+const MANY: usize = 10_000;
 
 /// A line of the report.
 struct Row {
@@ -39,17 +41,7 @@ pub(crate) fn run(switches: &[&str]) -> Result<(), String> {
             _ => return Err(format!("unknown switch {switch}")),
         }
     }
-    let exp = match exp {
-        Some(exp) => exp,
-        None => step("build", release)?,
-    };
-    let dvc = match setup::ensure() {
-        Ok(()) => Some(setup::oracle().join("bin/dvc")),
-        Err(reason) => {
-            println!("SKIPPED: the side of dvc: {reason}");
-            None
-        }
-    };
+    let Sides { exp, dvc } = Sides::new(exp, true)?;
     let bench = Bench { place: Place::new("bench")?, exp, dvc };
     let mut rows =
         vec![bench.measure("start-up: --version", "", &["--version"], &["--version"], "")?];
@@ -58,6 +50,7 @@ pub(crate) fn run(switches: &[&str]) -> Result<(), String> {
         let with_dvc = n_experiments <= 500 || is_full;
         rows.push(bench.table(n_experiments, with_dvc)?);
     }
+    rows.extend(bench.index()?);
     report(&rows);
     Ok(())
 }
@@ -117,6 +110,39 @@ impl Bench {
         )?;
         row.what.push_str(" (no cache)");
         Ok(row)
+    }
+
+    /// The table of ten thousand experiments: without its index, with it, and when one experiment is new, each with refs
+    /// as files of their own and packed.
+    fn index(&self) -> Result<Vec<Row>, String> {
+        self.crowd("ours", MANY)?;
+        let dir = format!("crowd-{MANY}");
+        let new = "base=$(git rev-parse HEAD) && name=$(date +%s%N) && \
+                   tree=$(git rev-parse \"$(git for-each-ref --count=1 --format='%(objectname)' refs/exps)^{tree}\") && \
+                   git update-ref \"refs/exps/$(echo $base | cut -c1-2)/$(echo $base | cut -c3-)/new-$name\" \
+                   \"$(git commit-tree -p $base -m $name $tree)\"";
+        let mut rows = Vec::new();
+        for refs in ["loose", "packed"] {
+            if refs == "packed" {
+                self.place.git(&format!("ours/{dir}"), &["pack-refs", "--all"])?;
+            }
+            for (how, before) in [
+                ("no index", "rm -rf .dvc/tmp"),
+                ("index", "true"),
+                ("one is new", new),
+                ("a condition", "true"),
+                ("groups", "true"),
+            ] {
+                let what = format!("show, {MANY} experiments, {refs} refs ({how})");
+                let ours: &[&str] = match how {
+                    "a condition" => &["show", "--where", "accuracy>0.05 and model.depth!=3"],
+                    "groups" => &["show", "--group", "model.depth"],
+                    _ => &["show"],
+                };
+                rows.push(self.measure_with(&what, &dir, ours, &[], "ours", before)?);
+            }
+        }
+        Ok(rows)
     }
 
     fn measure(
@@ -245,13 +271,13 @@ fn stream(base: &str, n_experiments: usize) -> String {
 }
 
 fn report(rows: &[Row]) {
-    println!("\n{:<44} {:>12} {:>12} {:>8}", "median wall time", "exp", "dvc", "ratio");
+    println!("\n{:<56} {:>12} {:>12} {:>8}", "median wall time", "exp", "dvc", "ratio");
     for row in rows {
         let millis = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
         let ratio =
             row.dvc.map(|dvc| format!("{:.0}×", dvc.as_secs_f64() / row.ours.as_secs_f64()));
         println!(
-            "{:<44} {:>12} {:>12} {:>8}",
+            "{:<56} {:>12} {:>12} {:>8}",
             row.what,
             millis(row.ours),
             row.dvc.map_or("–".to_owned(), millis),

@@ -30,13 +30,22 @@ pub(crate) fn run() -> Result<(), String> {
         ]))
     })?;
     step("documentation", || {
+        // With the examples, it has the features that clippy had, and checks no third-party crate again.
+        let targets = ["--lib", "--bins", "--examples"];
         let mut doc = cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
-        shell(doc.env("RUSTDOCFLAGS", "-D warnings"))
+        shell(doc.args(targets).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    step("test", || test::run(test::Extent::Whole))?;
+    let absent = if may_skip() { test::Absent::Skip } else { test::Absent::Fail };
+    step("test", || test::run(test::Extent::Whole, absent))?;
     for what in &skipped {
         println!("SKIPPED: {what}");
     }
     println!("ci: all checks passed in {}", seconds(start.elapsed()));
     Ok(())
+}
+
+/// Whether `EXP_ALLOW_SKIPS` is set: a machine without a network may go without servers.
+#[expect(clippy::disallowed_methods, reason = "a task is told so")]
+fn may_skip() -> bool {
+    std::env::var_os("EXP_ALLOW_SKIPS").is_some_and(|value| !value.is_empty())
 }

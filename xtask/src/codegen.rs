@@ -23,6 +23,9 @@ const END: &str = "<!-- end of the generated part -->";
 
 /// Writes or checks the document.
 pub(crate) fn run(mode: Mode) -> Result<(), String> {
+    if mode == Mode::Check {
+        crate::vega::check()?;
+    }
     let path = root().join(DOCUMENT);
     let old = fs::read_to_string(&path).map_err(|err| format!("cannot read {DOCUMENT}: {err}"))?;
     let (head, rest) =

@@ -20,9 +20,14 @@ pub(crate) struct Place {
 impl Place {
     /// Makes the directory, with a home that holds a Git identity.
     pub(crate) fn new(name: &str) -> Result<Place, String> {
+        Self::new_in(&std::env::temp_dir(), name)
+    }
+
+    /// Makes the directory below another one.
+    pub(crate) fn new_in(home: &Path, name: &str) -> Result<Place, String> {
         let moment =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-        let path = std::env::temp_dir().join(format!("exp-{name}-{}-{moment}", std::process::id()));
+        let path = home.join(format!("exp-{name}-{}-{moment}", std::process::id()));
         let place = Place { path, keep: false };
         write(
             &place.path.join("home/.gitconfig"),

@@ -62,6 +62,7 @@ const TABLE: &[Row] = &[
             "toml_edit",
         ],
     },
+    Row { name: "exp-plots", ours: &["exp-core"], others: &["indexmap"] },
     Row {
         name: "exp-refs",
         ours: &["exp-core"],
@@ -69,7 +70,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "exp-engine",
-        ours: &["exp-cache", "exp-core", "exp-params", "exp-refs"],
+        ours: &["exp-cache", "exp-core", "exp-params", "exp-plots", "exp-refs"],
         others: &[
             "indexmap",
             "regex",
@@ -82,12 +83,32 @@ const TABLE: &[Row] = &[
         ],
     },
     Row {
+        name: "exp-remote",
+        ours: &["exp-cache", "exp-core"],
+        others: &[
+            "futures-util",
+            "http",
+            "opendal",
+            "quick-xml",
+            "reqsign-azure-storage",
+            "reqsign-core",
+            "reqwest",
+            "russh",
+            "russh-sftp",
+            "serde_json",
+            "thiserror",
+            "tokio",
+            "url",
+        ],
+    },
+    Row {
         name: "exp-cli",
-        ours: &["exp-engine"],
+        ours: &["exp-engine", "exp-remote"],
         others: &[
             "clap",
             "jiff",
             "regex",
+            "rustix",
             "serde_json",
             "signal-hook",
             "tabled",

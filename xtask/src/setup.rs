@@ -7,11 +7,13 @@ use std::process::Command;
 use crate::process::{capture, root};
 
 /// The version that decides; `tests/src/oracle.rs` names it too.
-const PACKAGE: &str = "dvc==3.67.1";
+const PACKAGE: &str = "dvc[s3,ssh]==3.67.1";
 
-/// Where the oracle lives. The same for every target directory: it is no output of Cargo.
+/// Where the oracle lives. The same for every target directory: it is no output of Cargo. Work trees may share it by a
+/// link, so it is told by its real path.
 pub(crate) fn oracle() -> PathBuf {
-    root().join("target/oracle/dvc")
+    let home = root().join("target/oracle");
+    home.canonicalize().unwrap_or(home).join("dvc")
 }
 
 /// Installs the oracle, or says why not.

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::process::{cargo, has_cargo, root, seconds, step, target, tee};
+use crate::services::Attended;
 use crate::{demo, setup};
 
 /// How much is run.
@@ -15,6 +16,15 @@ pub(crate) enum Extent {
     Whole,
     /// Without the oracle and the demo, for the minutes between two edits.
     Quick,
+}
+
+/// What becomes of tests whose server cannot be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// They are skipped, and the summary says so.
+    Skip,
+    /// That is a failure, unless `EXP_ALLOW_SKIPS` is set.
+    Fail,
 }
 
 /// What has been counted.
@@ -28,7 +38,7 @@ struct Totals {
 }
 
 /// Runs the tests. Sections go on after a failure; the last line has the totals.
-pub(crate) fn run(extent: Extent) -> Result<(), String> {
+pub(crate) fn run(extent: Extent, absent: Absent) -> Result<(), String> {
     let start = Instant::now();
     let mut totals = Totals::default();
     if extent == Extent::Whole
@@ -37,12 +47,23 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
         println!("SKIPPING what needs dvc. {reason}");
         totals.reasons.push(format!("everything that needs dvc: {reason}"));
     }
+    let servers = if extent == Extent::Whole {
+        step("servers", || Attended::start(&[])).map(Some)
+    } else {
+        Ok(None)
+    };
+    match &servers {
+        Ok(Some(servers)) => totals.absent(&servers.failed, absent),
+        Ok(None) => {}
+        Err(problem) => totals.absent(std::slice::from_ref(problem), absent),
+    }
+    let told = servers.as_ref().ok().and_then(Option::as_ref).map_or(&[][..], |it| &it.env);
     let exp = step("build", build)?;
 
     let mut section = |name: &str, command: &mut Command| {
         println!("── {name}");
         let begun = Instant::now();
-        command.env("EXP_BIN", &exp);
+        command.env("EXP_BIN", &exp).envs(told.iter().map(|(name, value)| (name, value)));
         match tee(command) {
             Ok((good, output)) => totals.count(name, good, &output),
             Err(problem) => totals.broken.push(format!("{name}: {problem}")),
@@ -52,11 +73,9 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
     if has_cargo("nextest") {
         section(
             "crates",
-            &mut cargo([
+            &mut everything([
                 "nextest",
                 "run",
-                "--workspace",
-                "--all-features",
                 "--no-fail-fast",
                 "--no-tests=pass",
                 "--status-level=fail",
@@ -65,39 +84,44 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
             ]),
         );
     } else {
-        let common = ["--all-features", "--no-fail-fast", "--lib", "--bins", "--tests", "--quiet"];
-        let others = ["test", "--workspace", "--exclude", "exp-tests"];
-        section("crates", &mut cargo(others.iter().chain(&common)));
-        for name in harness_tests()? {
-            let mut args = vec!["test".to_owned(), "-p".into(), "exp-tests".into()];
-            args.extend(if name == "lib" {
-                vec!["--lib".into()]
-            } else {
-                vec!["--test".into(), name.clone()]
-            });
-            section(&format!("harness: {name}"), &mut cargo(args));
+        let mut whole = everything(["test", "--no-fail-fast", "--lib", "--bins", "--quiet"]);
+        for name in test_binaries()? {
+            whole.args(["--test", &name]);
         }
+        section("crates", &mut whole);
     }
-    section("doctests", &mut cargo(["test", "--workspace", "--all-features", "--doc", "--quiet"]));
+    section("doctests", &mut everything(["test", "--doc", "--quiet"]));
     if extent == Extent::Whole {
-        section("against dvc", &mut cargo(["test", "-p", "exp-tests", "--test", "differential"]));
+        section("against dvc", &mut everything(["test", "--test", "differential"]));
     }
     for name in examples()? {
         totals.one(
             &format!("example {name}"),
-            tee(&mut cargo(["run", "--quiet", "-p", "exp-examples", "--example", &name])),
+            tee(&mut Command::new(target().join("debug/examples").join(&name))),
         );
     }
     if extent == Extent::Whole {
         let shown = step("demo", || demo::walk(&exp, demo::After::Remove));
         totals.one("demo", shown.map(|()| (true, String::new())));
     } else {
-        totals.reasons.push("--quick: tests against dvc, demo".into());
+        totals.reasons.push("--quick: tests against dvc and servers, demo".into());
     }
     totals.report(start)
 }
 
 impl Totals {
+    /// Adds servers that cannot be had.
+    fn absent(&mut self, problems: &[String], absent: Absent) {
+        for problem in problems {
+            println!("SKIPPING what needs a server. {problem}");
+            if absent == Absent::Skip {
+                self.reasons.push(format!("everything that needs a server: {problem}"));
+            } else {
+                self.broken.push(format!("a server: {problem}"));
+            }
+        }
+    }
+
     /// Adds what a test runner printed: nextest's summary or the result lines of Rust's own.
     fn count(&mut self, name: &str, good: bool, output: &str) {
         let mut found = false;
@@ -162,19 +186,27 @@ fn number_before(line: &str, word: &str) -> usize {
     pair.and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
 }
 
-/// Builds what the tests start and returns the path of `exp`.
+/// Cargo on the whole workspace. Each other choice of packages has other features of third-party crates, and so builds
+/// them once more.
+fn everything<const N: usize>(args: [&str; N]) -> Command {
+    let mut command = cargo(args);
+    command.args(["--workspace", "--all-features"]);
+    command
+}
+
+/// Builds everything that tests are and start, and returns the path of `exp`.
 fn build() -> Result<PathBuf, String> {
-    crate::process::run(&mut cargo(["build", "--quiet", "-p", "exp-cli"]))?;
+    crate::process::run(&mut everything(["build", "--all-targets", "--quiet"]))?;
     let exp = target().join("debug/exp");
     if exp.is_file() { Ok(exp) } else { Err(format!("Cargo made no {}", exp.display())) }
 }
 
-/// The test targets of the harness, without the differential runner: its library and each declared `[[test]]`.
-fn harness_tests() -> Result<Vec<String>, String> {
+/// The integration binaries, without the differential runner: the one of each crate, and what the harness declares.
+fn test_binaries() -> Result<Vec<String>, String> {
     let path = root().join("tests/Cargo.toml");
     let text = fs::read_to_string(&path)
         .map_err(|err| format!("cannot read {}: {err}", path.display()))?;
-    let mut names = vec!["lib".to_owned()];
+    let mut names = vec!["it".to_owned(), "processes".to_owned()];
     for section in text.split("[[test]]").skip(1) {
         let name = section.lines().find_map(|line| line.strip_prefix("name = "));
         names.extend(name.map(|name| name.trim_matches('"').to_owned()));

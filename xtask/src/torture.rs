@@ -1,0 +1,28 @@
+//! `cargo xtask torture`: tests of many processes at once, for longer than the suite has time.
+
+use crate::process::{cargo, run};
+
+const USAGE: &str = "cargo xtask torture pipeline [--seconds N] | queue [--kills N] [--seed N]";
+
+/// Runs one of them: `pipeline [--seconds N]`, a minute if not said, or `queue [--kills N] [--seed N]`, two hundred kills
+/// over a hundred jobs if not said.
+pub(crate) fn task(words: &[&str]) -> Result<(), String> {
+    let (test, usual, flags): (&str, &[(&str, &str)], &[&str]) = match words {
+        ["pipeline", flags @ ..] => ("torture::", &[("--seconds", "60")], flags),
+        ["queue", flags @ ..] => ("queue::", &[("--kills", "200"), ("--seed", "7")], flags),
+        _ => return Err(USAGE.to_owned()),
+    };
+    let mut values: Vec<(&str, &str)> = usual.to_vec();
+    for pair in flags.chunks(2) {
+        let [flag, value] = pair else { return Err(USAGE.to_owned()) };
+        let known = values.iter_mut().find(|(name, _)| name == flag).ok_or(USAGE)?;
+        known.1 = value;
+    }
+    run(&mut cargo(["build", "-p", "exp-cli"]))?;
+    let mut test = cargo(["test", "-p", "exp-tests", "--test", "e2e", "--", test, "--nocapture"]);
+    for (flag, value) in values {
+        let name = flag.trim_start_matches("--").to_uppercase();
+        test.env(format!("EXP_TORTURE_{name}"), value);
+    }
+    run(&mut test)
+}
