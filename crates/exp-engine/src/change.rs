@@ -3,8 +3,9 @@
 //! A [`Changes`] is opened before the first change, told of each path before it is touched, and finished after the last
 //! one. Until then it lies as a journal in `.dvc/tmp/exp/ops/`, where the next command finds it if this process dies.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -33,12 +34,14 @@ pub(crate) struct Changes {
     journal: Journal,
     path: PathBuf,
     touched: HashSet<RelPath>,
+    /// What the operation itself put in places where nothing was.
+    placed: HashMap<RelPath, Artifact>,
     /// Whether files are noted.
     is_noted: bool,
     ranks: Ranks,
 }
 
-/// An operation under way, as it lies on disk.
+/// An operation under way, as it lies on disk: a line with all of it, and a line for each [`Entry`] since.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Journal {
@@ -48,6 +51,46 @@ pub(crate) struct Journal {
     pub run: Option<RunJournal>,
     /// What was changed so far: states before, none after.
     pub operation: Operation,
+}
+
+/// What came about since a journal was written as a whole.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Entry {
+    /// Files are about to change; this is what they held.
+    Touched(Vec<FileChange>),
+    /// A stage's outputs are about to be cleared away.
+    Begun(String),
+    /// A stage ended well.
+    Ended(String),
+}
+
+impl Entry {
+    fn apply(self, journal: &mut Journal) {
+        match (self, &mut journal.run) {
+            (Self::Touched(files), _) => journal.operation.files.extend(files),
+            (Self::Begun(stage), Some(run)) => run.begun.push(stage),
+            (Self::Ended(stage), Some(run)) => run.unfinished.retain(|other| *other != stage),
+            (Self::Begun(_) | Self::Ended(_), None) => {}
+        }
+    }
+}
+
+impl Journal {
+    /// Reads a journal. A last line without its end was being written when the process died, and what it announces had
+    /// not begun; it is left out.
+    ///
+    /// # Errors
+    ///
+    /// When a line is none of a journal's.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let mut journal: Self = serde_json::from_slice(lines.next().unwrap_or_default())?;
+        for line in lines.filter(|line| line.ends_with(b"\n")) {
+            serde_json::from_slice::<Entry>(line)?.apply(&mut journal);
+        }
+        Ok(journal)
+    }
 }
 
 /// What is needed to record a run whose process died.
@@ -110,6 +153,7 @@ impl Changes {
             journal,
             path,
             touched: HashSet::new(),
+            placed: HashMap::new(),
             is_noted: true,
             ranks: Ranks::default(),
         }
@@ -148,16 +192,15 @@ impl Changes {
         ctx: &Ctx<'_>,
         paths: impl IntoIterator<Item = (&'p RelPath, Keep)>,
     ) -> Result<(), Error> {
-        let mut new = false;
+        let mut new = Vec::new();
         for (path, keep) in paths {
             if self.touched.insert(path.clone()) && self.is_noted {
                 let before = capture(&self.project, ctx, path, keep)?;
                 let path = path.as_str().to_owned();
-                self.journal.operation.files.push(FileChange { path, before, after: None });
-                new = true;
+                new.push(FileChange { path, before, after: None });
             }
         }
-        if new { self.save() } else { Ok(()) }
+        if new.is_empty() { Ok(()) } else { self.note(Entry::Touched(new)) }
     }
 
     /// Notes a path and replaces its content.
@@ -175,6 +218,14 @@ impl Changes {
     pub(crate) fn remove(&mut self, ctx: &Ctx<'_>, path: &RelPath) -> Result<(), Error> {
         self.touch(ctx, [(path, Keep::Text)])?;
         Ok(files::remove(&path.under(&self.root))?)
+    }
+
+    /// Notes that a path where nothing was now holds exactly `artifact`, all of which is in the store, so that it need not
+    /// be looked at again when the operation ends.
+    pub(crate) fn placed(&mut self, path: &RelPath, artifact: Artifact) {
+        if artifact.id.digest.algorithm() == self.project.algorithm() {
+            self.placed.insert(path.clone(), artifact);
+        }
     }
 
     /// Notes that a ref moved.
@@ -235,7 +286,7 @@ impl Changes {
     ///
     /// Returns the commit of the operation.
     pub(crate) fn finish(mut self, ctx: &Ctx<'_>) -> Result<Option<CommitId>, Error> {
-        let logged = finish(&self.project, ctx, &mut self.journal.operation)?;
+        let logged = finish(&self.project, ctx, &mut self.journal.operation, &self.placed)?;
         files::remove(&self.path)?;
         Ok(logged)
     }
@@ -243,6 +294,23 @@ impl Changes {
     /// Forgets the operation, of which nothing was done.
     pub(crate) fn discard(self) -> Result<(), Error> {
         Ok(files::remove(&self.path)?)
+    }
+
+    /// Notes that a stage's outputs are about to be cleared away, when a run is under way.
+    pub(crate) fn note_begun(&mut self, stage: String) -> Result<(), Error> {
+        if self.journal.run.is_some() { self.note(Entry::Begun(stage)) } else { Ok(()) }
+    }
+
+    /// Notes that a stage ended well, when a run is under way.
+    pub(crate) fn note_ended(&mut self, stage: String) -> Result<(), Error> {
+        if self.journal.run.is_some() { self.note(Entry::Ended(stage)) } else { Ok(()) }
+    }
+
+    fn note(&mut self, entry: Entry) -> Result<(), Error> {
+        // A line is appended, so that the thousandth stage costs what the first one does.
+        let has_file = append(&self.path, &entry)?;
+        entry.apply(&mut self.journal);
+        if has_file { Ok(()) } else { self.save() }
     }
 
     fn save(&self) -> Result<(), Error> {
@@ -255,14 +323,21 @@ pub(crate) fn id_of(journal: &Path) -> String {
     journal.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Completes an operation with what its paths hold now and appends it to the log.
+/// Completes an operation with what its paths hold now, which is known of those that are `placed`, and appends it to the
+/// log.
 pub(crate) fn finish(
     project: &Project,
     ctx: &Ctx<'_>,
     operation: &mut Operation,
+    placed: &HashMap<RelPath, Artifact>,
 ) -> Result<Option<CommitId>, Error> {
     for file in &mut operation.files {
         let path = RelPath::new(&file.path)?;
+        if let Some(artifact) = placed.get(&path) {
+            project.cache().pin(&[*artifact])?;
+            file.after = Some(data(artifact));
+            continue;
+        }
         let keep = match file.before {
             Some(FileState::Data { .. }) => Keep::Data,
             _ if is_output(project, &path) => Keep::Data,
@@ -280,14 +355,36 @@ pub(crate) fn finish(
 
 /// Writes a journal in one step. It need not survive a power cut: then the process is gone as well as its changes.
 pub(crate) fn save_journal(path: &Path, journal: &Journal) -> Result<(), Error> {
-    let text = serde_json::to_vec(journal)
-        .map_err(|source| Error::Corrupt { what: "a journal".to_owned(), source: source.into() })?;
+    let text = line(journal)?;
     let parent = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(FileError::at("create", parent))?;
     let temporary = path.with_extension("tmp");
     fs::write(&temporary, text).map_err(FileError::at("write", &temporary))?;
     fs::rename(&temporary, path).map_err(FileError::at("write", path))?;
     Ok(())
+}
+
+/// Appends to a journal; `false` when there is none yet.
+fn append(path: &Path, entry: &Entry) -> Result<bool, Error> {
+    let mut file = match fs::OpenOptions::new().append(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(FileError::at("open", path)(error).into()),
+    };
+    let before = file.metadata().map_err(FileError::at("look at", path))?.len();
+    if let Err(error) = file.write_all(&line(entry)?) {
+        // Half a line must not stand in front of the next one.
+        file.set_len(before).ok();
+        return Err(FileError::at("write", path)(error).into());
+    }
+    Ok(true)
+}
+
+fn line(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let mut line = serde_json::to_vec(value)
+        .map_err(|source| Error::Corrupt { what: "a journal".to_owned(), source: source.into() })?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Returns what a path holds, and keeps a copy of it where it cannot get lost.
@@ -314,11 +411,15 @@ pub(crate) fn capture(
     if !project.cache().has_all(&artifact)? {
         project.cache().add(ctx, &full, &NoFilter, Relink::No)?;
     }
-    Ok(Some(FileState::Data {
+    Ok(Some(data(&artifact)))
+}
+
+fn data(artifact: &Artifact) -> FileState {
+    FileState::Data {
         algorithm: artifact.id.digest.algorithm().name().to_owned(),
         oid: artifact.id.to_string(),
         exec: artifact.is_exec,
-    }))
+    }
 }
 
 /// Returns whether a path holds what a state says. Nothing is kept on the way.
@@ -416,4 +517,51 @@ fn is_output(project: &Project, path: &RelPath) -> bool {
         || project
             .git_path(path)
             .is_ok_and(|path| project.git().is_ignored(&path, false).unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_reads_what_was_appended_and_leaves_out_half_a_line() {
+        let run = |unfinished: &[&str], begun: &[&str]| RunJournal {
+            name: "n".into(),
+            baseline: "b".into(),
+            work_tree: None,
+            started: 1,
+            overrides: Vec::new(),
+            unfinished: unfinished.iter().map(|&stage| stage.to_owned()).collect(),
+            begun: begun.iter().map(|&stage| stage.to_owned()).collect(),
+            logs: PathBuf::from("l"),
+            job: None,
+            ending: None,
+        };
+        let journal = |run: RunJournal| Journal {
+            owner: Owner::this_process(),
+            run: Some(run),
+            operation: Operation::new(OperationKind::Run, "n", 1),
+        };
+        let touched = FileChange { path: "m.json".into(), before: None, after: None };
+        let mut bytes = line(&journal(run(&["a", "b"], &[]))).unwrap();
+        for entry in [
+            Entry::Touched(vec![touched.clone()]),
+            Entry::Begun("a".into()),
+            Entry::Ended("a".into()),
+            Entry::Begun("b".into()),
+        ] {
+            bytes.extend(line(&entry).unwrap());
+        }
+        let whole = Journal::parse(&bytes).unwrap();
+        let mut expected = journal(run(&["b"], &["a", "b"]));
+        expected.operation.files.push(touched);
+        assert_eq!(line(&whole).unwrap(), line(&expected).unwrap());
+
+        bytes.truncate(bytes.len() - 3);
+        let cut = Journal::parse(&bytes).unwrap();
+        assert_eq!(cut.run.unwrap().begun, ["a"]);
+        bytes.extend(b"\n");
+        assert!(Journal::parse(&bytes).is_err(), "a whole line that is nothing");
+        assert!(Journal::parse(b"").is_err());
+    }
 }

@@ -468,7 +468,7 @@ impl Artifacts for WorkspaceArtifacts<'_> {
         }
         self.touch_outs(ctx, stage)?;
         let address = stage.id.to_string();
-        self.changes().update_run(|run| run.begun.push(address))?;
+        self.changes().note_begun(address)?;
         for out in &stage.outs {
             self.inputs.forget_location(&out.location);
             let Some(path) = out.location.workspace() else { continue };
@@ -540,7 +540,7 @@ impl Artifacts for WorkspaceArtifacts<'_> {
             self.project.cache().runs().save(&id, &lock.run_text()).map_err(Error::from)?;
         }
         let address = stage.id.to_string();
-        changes.update_run(|run| run.unfinished.retain(|other| *other != address))?;
+        changes.note_ended(address)?;
         drop(changes);
         manifests::keep(self.project, &ctx, stage, lock);
         Ok(recorded)

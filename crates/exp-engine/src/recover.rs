@@ -2,7 +2,7 @@
 //!
 //! Every command that changes something calls [`recover`] first. A journal whose owner lives is left alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -176,7 +176,7 @@ fn end_commands(journal: &Path) -> Result<(), Error> {
 
 fn read(path: &Path) -> Result<Option<Journal>, Error> {
     let Some(bytes) = files::read(path)? else { return Ok(None) };
-    let journal = serde_json::from_slice(&bytes).ok();
+    let journal = Journal::parse(&bytes).ok();
     if journal.is_none() {
         fs::rename(path, path.with_extension("damaged")).ok();
     }
@@ -218,7 +218,7 @@ fn finish(
     *refs = moved;
     // Half of an operation taken back is an operation of its own: taking that back leads to where it began.
     journal.operation.undoes = None;
-    change::finish(project, ctx, &mut journal.operation)?;
+    change::finish(project, ctx, &mut journal.operation, &HashMap::new())?;
     Ok(files::remove(path)?)
 }
 

@@ -45,6 +45,8 @@ struct OutPlan {
     at: RelPath,
     is_dir: bool,
     effect: OutEffect,
+    /// What the output is to hold, when the plan is of all of it.
+    whole: Option<Artifact>,
     plan: CheckoutPlan,
 }
 
@@ -164,6 +166,7 @@ impl Project {
             };
             let is_new = path.under(self.root()).symlink_metadata().is_err();
             plan.outs.push(OutPlan {
+                whole: (at == *path).then_some(artifact),
                 path: path.clone(),
                 at,
                 is_dir: artifact.id.is_tree(),
@@ -210,6 +213,7 @@ impl Project {
                 at: path.clone(),
                 is_dir: artifact.id.is_tree(),
                 effect: OutEffect::Deleted,
+                whole: None,
                 plan: self.cache().plan_checkout(ctx, None, &full, &filter)?,
                 path,
             });
@@ -335,8 +339,11 @@ impl Project {
             if unsaved == UnsavedData::Keep || self.is_stored(ctx, &out)? {
                 changes.touch(ctx, [(&out.path, Keep::Data)])?;
             }
-            let OutPlan { effect, path, is_dir, plan, .. } = out;
+            let OutPlan { effect, path, is_dir, whole, plan, .. } = out;
             let stats = self.cache().checkout(ctx, plan)?;
+            if let Some(artifact) = whole.filter(|_| effect == OutEffect::Added) {
+                changes.placed(&path, artifact);
+            }
             report.files_added += stats.added;
             report.files_modified += stats.modified;
             report.files_removed += stats.removed;

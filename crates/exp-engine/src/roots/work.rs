@@ -185,7 +185,7 @@ impl Roots {
                 continue;
             }
             let Some(bytes) = files::read(&path)? else { continue };
-            match serde_json::from_slice::<Journal>(&bytes) {
+            match Journal::parse(&bytes) {
                 Ok(journal) => {
                     let found = self.look_at_operation(&journal.operation, &Holder::Running);
                     self.running.extend(found);
