@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
 use exp_core::{Algorithm, Ctx, Digest, Hasher};
 
@@ -10,6 +12,12 @@ use crate::error::{CacheError, io_error};
 
 /// DVC's size of a piece. For `md5-dos2unix` it is part of the definition: each piece is text or not by itself.
 const PIECE: usize = 1 << 20;
+
+/// Files from this size on are read by one thread and digested by another.
+const AHEAD_FROM: u64 = 16 << 20;
+
+/// Pieces that are read and not digested yet.
+const N_AHEAD: usize = 4;
 
 /// How much of a piece decides whether it is text.
 const PROBE: usize = 512;
@@ -51,59 +59,102 @@ fn is_text(probe: &[u8]) -> bool {
     !probe.contains(&0) && probe.iter().filter(is_other).count() * 10 <= probe.len() * 3
 }
 
-/// Digests what `from` yields, handing each piece to `into`.
-///
-/// The pieces are as large as the content allows; `advance` hears of each.
-fn pump(
-    ctx: &Ctx<'_>,
-    algorithm: Algorithm,
-    from: &mut dyn Read,
+/// Fills `piece` from where `from` is; returns how many bytes there were, fewer only at the end.
+fn fill(from: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < piece.len() {
+        match from.read(&mut piece[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(len)
+}
+
+/// Hands the content of `file` on in pieces of [`PIECE`] bytes, the last one shorter and perhaps empty.
+fn in_turn(
+    file: &mut File,
     expected: u64,
-    mut into: impl FnMut(&[u8]) -> Result<(), CacheError>,
     failed: impl Fn(io::Error) -> CacheError,
-) -> Result<(Digest, u64), CacheError> {
-    let mut hasher = ContentHasher::new(algorithm);
+    mut into: impl FnMut(&[u8]) -> Result<(), CacheError>,
+) -> Result<(), CacheError> {
     // One byte more than expected, so that the end of a small file shows in one read.
     let expected = usize::try_from(expected).unwrap_or(PIECE);
     let mut piece = vec![0; expected.saturating_add(1).min(PIECE)];
-    let mut total = 0;
     loop {
-        ctx.check()?;
-        let mut len = 0;
-        loop {
-            match from.read(&mut piece[len..]) {
-                Ok(0) => break,
-                Ok(n) => len += n,
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) => return Err(failed(err)),
-            }
-            if len == piece.len() {
-                if len == PIECE {
-                    break;
-                }
-                // The file is larger than it was said to be.
-                piece.resize(PIECE, 0);
-            }
+        let mut len = fill(file, &mut piece).map_err(&failed)?;
+        if len == piece.len() && len < PIECE {
+            // The file is larger than it was said to be.
+            piece.resize(PIECE, 0);
+            len += fill(file, &mut piece[len..]).map_err(&failed)?;
         }
-        if len > 0 {
-            hasher.update(&piece[..len]);
-            into(&piece[..len])?;
-            total += len as u64;
-        }
-        if len < piece.len() {
-            return Ok((hasher.finish(), total));
+        into(&piece[..len])?;
+        if len < PIECE {
+            return Ok(());
         }
     }
 }
 
-/// Digests an open file of about `expected` bytes, handing each piece to `into`; `path` is for errors.
+/// As [`in_turn`], but the next pieces are read by a second thread meanwhile.
+fn ahead(
+    file: &mut File,
+    failed: impl Fn(io::Error) -> CacheError,
+    mut into: impl FnMut(&[u8]) -> Result<(), CacheError>,
+) -> Result<(), CacheError> {
+    let (pieces, to_use) = mpsc::sync_channel::<io::Result<Vec<u8>>>(N_AHEAD);
+    let (used, free) = mpsc::channel::<Vec<u8>>();
+    for _ in 0..N_AHEAD {
+        let _ = used.send(vec![0; PIECE]);
+    }
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // Nobody listens any more when the other side has given up.
+            for mut piece in free {
+                let read = fill(file, &mut piece);
+                let is_last = !read.as_ref().is_ok_and(|len| *len == PIECE);
+                let piece = read.map(|len| {
+                    piece.truncate(len);
+                    piece
+                });
+                if pieces.send(piece).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        for piece in to_use {
+            let piece = piece.map_err(&failed)?;
+            into(&piece)?;
+            let _ = used.send(piece);
+        }
+        Ok(())
+    })
+}
+
+/// Digests an open file of about `expected` bytes, handing each piece to `into`, the last of which may be empty; `path`
+/// is for errors.
 pub(crate) fn digest_open(
     ctx: &Ctx<'_>,
     algorithm: Algorithm,
     (file, path, expected): (&mut File, &Path, u64),
-    into: impl FnMut(&[u8]) -> Result<(), CacheError>,
+    mut into: impl FnMut(&[u8]) -> Result<(), CacheError>,
 ) -> Result<(Digest, u64), CacheError> {
-    pump(ctx, algorithm, file, expected, into, |err| io_error("read", path)(err))
+    let mut hasher = ContentHasher::new(algorithm);
+    let mut total = 0;
+    let failed = |err| io_error("read", path)(err);
+    let take = |piece: &[u8]| {
+        ctx.check()?;
+        hasher.update(piece);
+        total += piece.len() as u64;
+        into(piece)
+    };
+    if expected < AHEAD_FROM {
+        in_turn(file, expected, failed, take)?;
+    } else {
+        ahead(file, failed, take)?;
+    }
+    Ok((hasher.finish(), total))
 }
 
 /// Digests the whole content of a file, at most one piece.
@@ -184,6 +235,36 @@ mod tests {
         assert_eq!(dos2unix(b""), Digest::of(Algorithm::Md5, b"").to_hex());
         let binary = b"\xff\xfe\xfd\r\n";
         assert_eq!(dos2unix(binary), Digest::of(Algorithm::Md5, binary).to_hex());
+    }
+
+    #[test]
+    fn a_large_file_is_digested_whole_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("large");
+        let bytes: Vec<u8> =
+            (0..AHEAD_FROM + 12_345).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let ctx = Ctx::silent();
+        for expected in [0, 100, bytes.len() as u64] {
+            let mut file = File::open(&path).unwrap();
+            let (mut again, source) = (Vec::new(), (&mut file, path.as_path(), expected));
+            let (digest, total) = digest_open(&ctx, Algorithm::Sha256, source, |piece| {
+                again.extend_from_slice(piece);
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(digest, Digest::of(Algorithm::Sha256, &bytes), "{expected}");
+            assert_eq!(total, bytes.len() as u64);
+            assert!(again == bytes, "the pieces are the file");
+        }
+        let mut file = File::open(&path).unwrap();
+        let stopped = digest_open(
+            &ctx,
+            Algorithm::Sha256,
+            (&mut file, &path, bytes.len() as u64),
+            |_| Err(CacheError::Absent { path: path.clone() }),
+        );
+        assert!(matches!(stopped, Err(CacheError::Absent { .. })));
     }
 
     #[test]

@@ -42,6 +42,12 @@ const MOST_GONE: usize = 1 << 16;
 /// Pages below which the memo is not worth trimming.
 const TRIM_FROM: i64 = 2048;
 
+/// About how many rows a page has; their paths differ in length.
+const ROWS_IN_PAGE: i64 = 25;
+
+/// About how many files are looked at to judge how many are gone.
+const SAMPLE: i64 = 500;
+
 const BUSY: Duration = Duration::from_secs(1);
 
 /// A file, what it looked like, and what it digests to.
@@ -348,7 +354,8 @@ fn digest_of(
     Ok(Digest::from_bytes(algorithm, row.get_ref(at + 1)?.as_blob()?))
 }
 
-/// Removes the rows of all files that are gone, when the database has doubled since that was last done.
+/// Removes the rows of all files that are gone, when the database has doubled since that was last thought of and many
+/// of them are.
 fn trim(connection: &Connection) -> rusqlite::Result<()> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let pages =
@@ -358,22 +365,8 @@ fn trim(connection: &Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     let transaction = connection.unchecked_transaction()?;
-    let mut last = Vec::new();
-    loop {
-        let mut statement = transaction.prepare_cached(
-            "SELECT DISTINCT path FROM memo WHERE path > ?1 ORDER BY path LIMIT 4096",
-        )?;
-        let paths = statement
-            .query_map([&last], |row| row.get::<_, Vec<u8>>(0))?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        let Some(end) = paths.last().cloned() else { break };
-        let mut statement = transaction.prepare_cached("DELETE FROM memo WHERE path = ?1")?;
-        for path in paths {
-            if fs::symlink_metadata(OsStr::from_bytes(&path)).is_err() {
-                statement.execute([path])?;
-            }
-        }
-        last = end;
+    if are_many_gone(&transaction, pages)? {
+        forget_gone(&transaction)?;
     }
     transaction.execute("DELETE FROM size", [])?;
     transaction.execute(
@@ -381,4 +374,81 @@ fn trim(connection: &Connection) -> rusqlite::Result<()> {
         [],
     )?;
     transaction.commit()
+}
+
+/// Returns whether a fifth of the files in the database is gone, to judge from a few hundred of them: looking at all
+/// costs as much as the status of all.
+fn are_many_gone(connection: &Connection, pages: i64) -> rusqlite::Result<bool> {
+    let step = (pages * ROWS_IN_PAGE / SAMPLE).max(1);
+    let mut statement = connection.prepare_cached(
+        "SELECT path FROM (SELECT path, row_number() OVER () AS n FROM memo) WHERE n % ?1 = 0",
+    )?;
+    let mut rows = statement.query([step])?;
+    let (mut n_seen, mut n_gone) = (0, 0);
+    while let Some(row) = rows.next()? {
+        n_seen += 1;
+        let is_gone =
+            fs::symlink_metadata(OsStr::from_bytes(row.get_ref(0)?.as_blob()?)).is_err();
+        n_gone += u32::from(is_gone);
+    }
+    Ok(n_gone * 5 >= n_seen)
+}
+
+/// Removes the rows of all files that are gone.
+fn forget_gone(connection: &Connection) -> rusqlite::Result<()> {
+    let mut last = Vec::new();
+    loop {
+        let mut statement = connection.prepare_cached(
+            "SELECT DISTINCT path FROM memo WHERE path > ?1 ORDER BY path LIMIT 4096",
+        )?;
+        let paths = statement
+            .query_map([&last], |row| row.get::<_, Vec<u8>>(0))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let Some(end) = paths.last().cloned() else { return Ok(()) };
+        let mut statement = connection.prepare_cached("DELETE FROM memo WHERE path = ?1")?;
+        for path in paths {
+            if fs::symlink_metadata(OsStr::from_bytes(&path)).is_err() {
+                statement.execute([path])?;
+            }
+        }
+        last = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_are_looked_at_only_when_many_seem_to_be_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open(&dir.path().join("memo/stat.db")).unwrap();
+        let stat = Stat::of(&fs::metadata(dir.path()).unwrap());
+        let digest = Digest::of(Algorithm::Sha256, b"");
+        let insert = |n: usize| {
+            let path = dir.path().join(n.to_string());
+            let facts = facts(&stat);
+            let values = params![key(&path), "sha256", facts.as_slice(), digest.as_bytes()];
+            connection.execute("INSERT INTO memo VALUES (?1, ?2, ?3, ?4)", values).unwrap();
+            path
+        };
+        let paths: Vec<PathBuf> = (0..400).map(insert).collect();
+        for path in &paths {
+            fs::write(path, "").unwrap();
+        }
+        // As many pages as these rows have, and as many as make it look at a tenth.
+        for pages in [400 / ROWS_IN_PAGE, SAMPLE * 10 / ROWS_IN_PAGE] {
+            assert!(!are_many_gone(&connection, pages).unwrap());
+        }
+        for path in &paths[..200] {
+            fs::remove_file(path).unwrap();
+        }
+        for pages in [400 / ROWS_IN_PAGE, SAMPLE * 10 / ROWS_IN_PAGE] {
+            assert!(are_many_gone(&connection, pages).unwrap());
+        }
+        forget_gone(&connection).unwrap();
+        let n: i64 =
+            connection.query_row("SELECT count(*) FROM memo", [], |row| row.get(0)).unwrap();
+        assert_eq!(n, 200);
+    }
 }
