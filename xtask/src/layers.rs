@@ -107,6 +107,7 @@ const TABLE: &[Row] = &[
         others: &[
             "clap",
             "jiff",
+            "mimalloc",
             "regex",
             "rustix",
             "serde_json",
