@@ -19,7 +19,7 @@ const LONG: usize = 8;
 pub(crate) enum Lines {
     /// It has.
     All,
-    /// Of a long run of nodes that stand one under the other, alike and with nothing to say, most are only counted.
+    /// Of a long run of nodes that stand one under the other and say the same, most are only counted.
     Few,
 }
 
@@ -49,7 +49,8 @@ pub(crate) fn drawn(dag: &Dag, width: usize, wanted: Lines, of: &dyn Fn(usize) -
         }
         if run > n_drawn {
             let n_more = run - n_drawn;
-            text.push_str(&format!("{}{}… {n_more} more\n", first.lead, first.front));
+            let more = format!("{}{}… {n_more} more{}", first.lead, first.front, first.remark());
+            text.push_str(&format!("{}\n", table::cut(&more, width)));
         }
         at += run.max(1);
     }
@@ -70,15 +71,15 @@ struct Line<'d> {
 impl Line<'_> {
     /// Returns whether another line has nothing to say that this one has not but a name.
     fn is_like(&self, other: &Self) -> bool {
-        (&self.lead, &self.front) == (&other.lead, &other.front)
-            && self.behind.is_empty()
-            && other.behind.is_empty()
+        (&self.lead, &self.front, &self.behind) == (&other.lead, &other.front, &other.behind)
     }
 
     fn text(&self) -> String {
-        let behind =
-            if self.behind.is_empty() { String::new() } else { format!("  {}", self.behind) };
-        format!("{}{}{}{}{behind}", self.lead, self.front, self.label, self.also)
+        format!("{}{}{}{}{}", self.lead, self.front, self.label, self.also, self.remark())
+    }
+
+    fn remark(&self) -> String {
+        if self.behind.is_empty() { String::new() } else { format!("  {}", self.behind) }
     }
 }
 
@@ -281,6 +282,11 @@ mod tests {
             "● s0\n● s1\n● s2\n● s3  in.txt changed\n● s4\n✓ s5\n✓ s6\n✓ s7\n✓ … 9992 more\n"
         );
         assert_eq!(drawn(&dag, 60, Lines::All, &of).lines().count(), 10_000);
+        let same = |_| Drawn { front: "● ".to_owned(), behind: "x changed".to_owned() };
+        assert_eq!(
+            drawn(&dag, 60, Lines::Few, &same),
+            "● s0  x changed\n● s1  x changed\n● s2  x changed\n● … 9997 more  x changed\n"
+        );
         Ok(())
     }
 
