@@ -163,7 +163,8 @@ impl Project {
     /// # Errors
     ///
     /// [`StageError::Edit`] when there is no such stage or a template makes it, [`StageError::NoStage`] for a `dvc.yaml`
-    /// without a name and a `.dvc` file that does not exist.
+    /// without a name and a `.dvc` file that does not exist; what is wrong with the `dvc.yaml` or with a file that its
+    /// templates read.
     pub fn set_frozen(&self, ctx: &Ctx<'_>, id: &StageId, frozen: bool) -> Result<(), Error> {
         let StageId { file, name } = id;
         let _hold = Hold::brief(ctx, self)?;
@@ -176,6 +177,13 @@ impl Project {
         let text = text.map_err(|_| Error::NotText { file: file.clone() })?;
         let edit = |source| StageError::Edit { file: file.clone(), source };
         let wrong = |source| Error::Recorded { file: file.clone(), source };
+        if name.is_some() {
+            // As it stands it must be readable, what its templates read included.
+            let view = View::load(&self.workspace(), self.root(), Broken::Note)?;
+            if let Some((_, error)) = view.broken.into_iter().find(|(broken, _)| broken == file) {
+                return Err(error);
+            }
+        }
         let after = match name {
             Some(name) => set_frozen(&text, name, frozen).map_err(edit)?,
             None => DvcFile::set_frozen(&text, frozen).map_err(wrong)?,

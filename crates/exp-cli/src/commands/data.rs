@@ -82,7 +82,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         topic: Topic::Pipeline,
         about: "Show how data differs from what is recorded",
         long: "",
-        dvc_failure: DvcFailure { code: 1, prefix: "" },
+        dvc_failure: DvcFailure::PLAIN,
     },
     command! {
         args: DiffArgs,
