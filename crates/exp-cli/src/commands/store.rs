@@ -39,15 +39,15 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     command! {
         args: VerifyArgs,
         run: verify::verify,
-        exp: Some("verify"),
+        exp: Some("data verify"),
         dvc: None,
         topic: Topic::Pipeline,
         about: "Read stored data and compare it with its digests",
         long: "Read stored data and compare it with its digests.\n\nWhat is damaged is named by the path and the \
                revision that need it. With --repair it moves to `quarantine` in the store, and the right bytes come \
                from a file of the workspace that has them, else from a remote.\n\nEnds with 6 when something is \
-               damaged, with 1 when something is only missing.\n\nExamples:\n  exp verify\n  exp verify data\n  exp \
-               verify --repair --remote store",
+               damaged, with 1 when something is only missing.\n\nExamples:\n  exp data verify\n  exp data verify data\n  exp \
+               data verify --repair --remote store",
         dvc_failure: DvcFailure::PLAIN,
     },
     command! {

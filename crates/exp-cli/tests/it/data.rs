@@ -289,7 +289,7 @@ fn a_path_that_nothing_tracks_is_no_clean_one() -> Outcome {
     assert_eq!(sandbox.run("exp data add a d").code, 0);
     fs::write(sandbox.root().join("other"), "x")?;
     for target in ["nosuch", "d/nosuch", "other", "a/x"] {
-        for command in ["exp data status", "exp verify"] {
+        for command in ["exp data status", "exp data verify"] {
             let ran = sandbox.run(&format!("{command} {target}"));
             let told = format!("error: nothing that is tracked is at `{target}`\n");
             assert!(ran.code == 4 && ran.err.starts_with(&told), "{command} {target}: {ran:?}");
@@ -299,7 +299,7 @@ fn a_path_that_nothing_tracks_is_no_clean_one() -> Outcome {
     }
     for target in ["a", "d", "d/x", "."] {
         assert_eq!(sandbox.run(&format!("exp data status {target}")).code, 0, "{target}");
-        assert_eq!(sandbox.run(&format!("exp verify {target}")).code, 0, "{target}");
+        assert_eq!(sandbox.run(&format!("exp data verify {target}")).code, 0, "{target}");
     }
     fs::remove_file(sandbox.root().join("d/x"))?;
     assert_eq!(sandbox.run("exp data status d/x").code, 0, "recorded and gone");
@@ -320,7 +320,7 @@ fn a_digest_that_is_none_is_refused_with_its_line() -> Outcome {
     for bad in ["12345", "-1", "zz", "'123'", "12345678901234567890123456789012345", "1.5", "true"]
     {
         record(bad)?;
-        for command in ["exp data status", "exp verify a", "exp data checkout"] {
+        for command in ["exp data status", "exp data verify a", "exp data checkout"] {
             let ran = sandbox.run(command);
             assert_eq!(ran.code, 3, "{command}, {bad}: {ran:?}");
             assert!(ran.err.contains("--> a.dvc:2:3"), "{command}, {bad}: {ran:?}");
@@ -328,7 +328,7 @@ fn a_digest_that_is_none_is_refused_with_its_line() -> Outcome {
     }
     for good in ["12345678901234567890123456789012", "00345678901234567890123456789012"] {
         record(good)?;
-        let ran = sandbox.run("exp verify a");
+        let ran = sandbox.run("exp data verify a");
         assert!(ran.out.contains(&format!("missing     {good}  a")), "{ran:?}");
     }
     Ok(())

@@ -72,7 +72,7 @@ fn show(
         }
         bad => {
             session.note(&format!("{checked} checked, {bad} wrong"))?;
-            session.note("mend: exp verify --repair")?;
+            session.note("mend: exp data verify --repair")?;
         }
     }
     match report.incomplete {
