@@ -3,6 +3,8 @@
 //! Rows are made of pieces that say which line of the chart they belong to, so that whoever prints them can use colours.
 //! Without colours several lines are told apart by their marks, which the legend repeats.
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 use crate::frame::Frame;
 use crate::plot::PointsPlot;
 
@@ -121,6 +123,28 @@ fn label(plot: &PointsPlot, frame: &Frame) -> String {
         parts.push(field);
     }
     parts.join(" ")
+}
+
+/// Returns how many columns of a terminal a text takes.
+fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// Cuts a text to so many columns and leaves out characters that a terminal would obey.
+fn cut(text: &str, width: usize) -> String {
+    let mut left = width;
+    let mut fits = |c: &char| {
+        let needs = c.width().unwrap_or(0);
+        let fits = needs <= left;
+        left = left.saturating_sub(needs);
+        fits
+    };
+    text.chars().filter(|c| !c.is_control()).take_while(|c| fits(c)).collect()
+}
+
+/// Returns the blanks that fill a text up to so many columns.
+fn blanks(text: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(columns(text)))
 }
 
 /// Writes a number in a few characters: `0.1234`, `12`, `1.5e6`.

@@ -85,7 +85,7 @@ fn plots_diff(session: &mut Session<'_, '_>, args: &PlotsDiffArgs) -> Outcome {
     check_vega(session, &args.targets, &args.output)?;
     let project = session.project()?;
     if project.git().head().map_err(Error::from)?.commit.is_none() {
-        return nothing(session, &args.output);
+        return nothing(session, &args.output, &[]);
     }
     let mut names = args.revisions.clone();
     if let (true, [one]) = (args.experiment, names.as_slice()) {
@@ -151,11 +151,16 @@ fn check_vega(
     })
 }
 
-fn nothing(session: &mut Session<'_, '_>, output: &OutputArgs) -> Outcome {
+/// Says that there is no plot, and which of the targets do not exist.
+fn nothing(session: &mut Session<'_, '_>, output: &OutputArgs, targets: &[String]) -> Outcome {
     if output.json {
         session.print("{}\n")?;
     } else if session.is_dvc() {
         session.warn("No plots were loaded, visualization file will not be created.")?;
+    } else if let Some(missing) = targets.iter().find(|it| !session.cwd().join(it).exists()) {
+        return Err(Failure::Refused(format!(
+            "`{missing}` is neither a file nor a plot that a dvc.yaml defines"
+        )));
     } else {
         session.note("no plots: name files, or add `plots` to a dvc.yaml")?;
     }
@@ -192,7 +197,7 @@ fn show(
         return print_json(session, &collected, &shown);
     }
     if found.is_empty() {
-        return nothing(session, output);
+        return nothing(session, output, asked.targets);
     }
     let opens = output.open || project.config().flag("plots", "auto_open");
     let wants_page = output.out.is_some() || output.html_template.is_some() || opens;
@@ -303,7 +308,7 @@ fn out_dir(session: &Session<'_, '_>, project: &Project, output: &OutputArgs) ->
 }
 
 /// Makes the document of a plot.
-fn spec(
+pub(super) fn spec(
     session: &Session<'_, '_>,
     project: &Project,
     plot: &PointsPlot,

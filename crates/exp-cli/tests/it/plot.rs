@@ -221,3 +221,17 @@ fn templates_are_listed_and_printed() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn a_file_that_is_not_there_is_told() -> Outcome {
+    let sandbox = sandbox()?;
+    sandbox.check(
+        "exp plots show nothing.csv",
+        2,
+        "",
+        "error: `nothing.csv` is neither a file nor a plot that a dvc.yaml defines\n",
+    );
+    let one = sandbox.run("exp plots show loss.csv nothing.csv");
+    assert!(one.code == 0 && one.out.contains("The <b>loss</b>"), "{one:?}");
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! Lines and points on a canvas of braille dots, or of letters where only ASCII may be used.
 
-use super::{ChartOptions, Line, Piece, short};
+use super::{ChartOptions, Line, Piece, columns, cut, short};
 use crate::plot::PointsPlot;
 
 /// How points are joined.
@@ -87,13 +87,8 @@ fn tick(row: usize, height: usize, (low, high): (f64, f64)) -> Option<String> {
 fn scale((low, high): (f64, f64), margin: usize, width: usize, label: Option<&str>) -> String {
     let (low, high) = (short(low), short(high));
     let room = width.saturating_sub(low.len() + high.len());
-    let label: String = label
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(room.saturating_sub(2))
-        .collect();
-    let length = label.chars().count();
+    let label = cut(label.unwrap_or_default(), room.saturating_sub(2));
+    let length = columns(&label);
     let before = (room - length) / 2;
     let after = room - length - before;
     format!("{:margin$}  {low}{:before$}{label}{:after$}{high}", "", "", "")
@@ -105,9 +100,8 @@ fn legend(lines: &[Line], margin: usize, options: ChartOptions) -> Vec<Vec<Piece
     let mut rows: Vec<Vec<Piece>> = Vec::new();
     let mut taken = usize::MAX;
     for (number, line) in lines.iter().enumerate() {
-        let name: String =
-            line.label.chars().filter(|c| !c.is_control()).take(room.max(6) - 2).collect();
-        let needs = name.chars().count() + 4;
+        let name = cut(&line.label, room.max(6) - 2);
+        let needs = columns(&name) + 4;
         if taken.saturating_add(needs) > room + 2 {
             rows.push(vec![Piece::plain(indent.clone())]);
             taken = 0;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 
-use super::{Chart, ChartOptions, Piece, label, short};
+use super::{Chart, ChartOptions, Piece, blanks, columns, cut, label, short};
 use crate::plot::PointsPlot;
 
 /// More rows than this are left out, and told.
@@ -30,9 +30,8 @@ pub(super) fn bars(plot: &PointsPlot, sorted: bool, options: ChartOptions) -> Ch
     let n_more = bars.len().saturating_sub(MAX_BARS);
     bars.truncate(MAX_BARS);
     let longest = bars.iter().map(|(_, _, length)| length.abs()).fold(0.0, f64::max);
-    let names: Vec<String> =
-        bars.iter().map(|(name, ..)| name.chars().take(options.width / 3).collect()).collect();
-    let margin = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let names: Vec<String> = bars.iter().map(|(name, ..)| cut(name, options.width / 3)).collect();
+    let margin = names.iter().map(|name| columns(name)).max().unwrap_or(0);
     let numbers: Vec<String> = bars.iter().map(|(_, _, length)| short(*length)).collect();
     let widest = numbers.iter().map(String::len).max().unwrap_or(0);
     let room = options.width.saturating_sub(margin + widest + 5).max(4);
@@ -47,7 +46,7 @@ pub(super) fn bars(plot: &PointsPlot, sorted: bool, options: ChartOptions) -> Ch
         )]
         let n =
             if longest > 0.0 { (length.abs() / longest * room as f64).round() as usize } else { 0 };
-        let pad = " ".repeat(margin - name.chars().count());
+        let pad = blanks(name, margin);
         rows.push(vec![
             Piece::plain(format!("{name}{pad} {edge}")),
             Piece { text: options.mark(*line).to_owned(), line: Some(*line) },
@@ -89,15 +88,11 @@ pub(super) fn counts(plot: &PointsPlot, options: ChartOptions) -> Chart {
         let (across, down) = (sorted(|(x, _)| x), sorted(|(_, y)| y));
         rows.push(vec![Piece::plain(label(plot, frame))]);
         let margin =
-            down.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(options.width / 3);
-        let cut = |name: &str, width: usize| name.chars().take(width).collect::<String>();
+            down.iter().map(|name| columns(name)).max().unwrap_or(0).min(options.width / 3);
         let widths: Vec<usize> = across
             .iter()
             .map(|name| {
-                name.chars()
-                    .count()
-                    .min(12)
-                    .max(counts.values().max().map_or(1, |n| n.to_string().len()))
+                columns(name).min(12).max(counts.values().max().map_or(1, |n| n.to_string().len()))
             })
             .collect();
         // Columns that fit.
@@ -111,11 +106,13 @@ pub(super) fn counts(plot: &PointsPlot, options: ChartOptions) -> Chart {
             .count();
         let mut head = format!("{:margin$}", "");
         for (name, width) in across.iter().zip(&widths).take(shown) {
-            let _infallible = write!(head, "  {:>width$}", cut(name, *width));
+            let name = cut(name, *width);
+            let _infallible = write!(head, "  {}{name}", blanks(&name, *width));
         }
         rows.push(vec![Piece::plain(head)]);
         for y in &down {
-            let mut line = format!("{:<margin$}", cut(y, margin));
+            let name = cut(y, margin);
+            let mut line = format!("{name}{}", blanks(&name, margin));
             for (x, width) in across.iter().zip(&widths).take(shown) {
                 let n = counts.get(&((*x).clone(), (*y).clone())).copied().unwrap_or(0);
                 let _infallible = write!(line, "  {n:>width$}");

@@ -30,7 +30,7 @@ fn drawn(plot: &PointsPlot, width: usize, unicode: bool) -> String {
     let chart = chart(plot, ChartOptions { width, height: 6, unicode });
     let row = |row: &Vec<Piece>| {
         let text: String = row.iter().map(|piece| piece.text.as_str()).collect();
-        assert!(text.chars().count() <= width, "{text}");
+        assert!(columns(&text) <= width, "{text}");
         format!("{}\n", text.trim_end())
     };
     chart.rows.iter().map(row).collect()
@@ -110,14 +110,40 @@ fn a_plot_that_is_wider_than_numbers_go_is_drawn() {
     assert!(!drawn(&plot, 40, true).is_empty());
 }
 
-#[test]
-fn bars_and_counts_are_drawn() {
-    let props = |template: &str, x: &str, y: &str| PlotProps {
+fn props(template: &str, x: &str, y: &str) -> PlotProps {
+    PlotProps {
         template: Some(template.to_owned()),
         x: Some(crate::Axis::Columns(vec![x.to_owned()])),
         y: Some(crate::Axis::Columns(vec![y.to_owned()])),
         ..PlotProps::default()
-    };
+    }
+}
+
+#[test]
+fn wide_characters_take_two_columns() {
+    let bars = plot(
+        &[("workspace", "名,v\n日本,4\nab,2\ne\u{301},1\n")],
+        &props("bar_horizontal", "v", "名"),
+    );
+    assert_eq!(
+        drawn(&bars, 20, false),
+        "日本 |*========== 4\nab   |*===== 2\ne\u{301}    |*=== 1\n"
+    );
+    let confusion =
+        plot(&[("workspace", "a,p\n猫,犬\n猫,猫\nab,犬\n")], &props("confusion", "a", "p"));
+    assert_eq!(drawn(&confusion, 40, true), "workspace\n    ab  猫\n犬   1   1\n猫   0   1\n");
+    let curves = plot(
+        &[("日本語の枝", "損失\n1\n0\n"), ("main", "損失\n0\n1\n")],
+        &PlotProps { x_label: Some("時間".to_owned()), ..PlotProps::default() },
+    );
+    for line in drawn(&curves, 24, true).lines() {
+        assert!(columns(line) <= 24, "{line}");
+    }
+    assert_eq!(cut("日本語", 5), "日本");
+}
+
+#[test]
+fn bars_and_counts_are_drawn() {
     let bars = plot(
         &[("workspace", "name,v\nsmall,1\nlarge,4\n")],
         &props("bar_horizontal_sorted", "v", "name"),
