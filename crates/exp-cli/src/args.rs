@@ -9,6 +9,7 @@ pub(crate) mod pipeline;
 pub(crate) mod plot;
 pub(crate) mod queue;
 pub(crate) mod remote;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod store;

@@ -15,6 +15,7 @@ mod plot;
 mod queue;
 mod record;
 mod remote;
+mod report;
 mod run;
 mod show;
 mod stage;
@@ -46,6 +47,7 @@ const FAMILIES: &[&[CommandSpec]] = &[
     undo::COMMANDS,
     compare::COMMANDS,
     plot::COMMANDS,
+    report::COMMANDS,
     status::COMMANDS,
     dag::COMMANDS,
     stage::COMMANDS,

@@ -14,6 +14,7 @@ pub(crate) mod metrics;
 pub(crate) mod plot;
 pub(crate) mod queue;
 pub(crate) mod reason;
+pub(crate) mod report;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod summary;

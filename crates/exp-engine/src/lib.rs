@@ -105,6 +105,7 @@ mod ranks;
 mod record;
 mod recorded;
 mod recover;
+mod report;
 mod revision;
 mod roots;
 mod rows;
@@ -187,6 +188,7 @@ pub use queue::{
     Queue, QueueRequest, StopHow, WorkOptions, WorkReport, WorkerEvent, WorkerState, leave_session,
 };
 pub use record::{RecordOutcome, RecordRequest};
+pub use report::{Report, ReportChange, ReportRequest, report};
 pub use revision::{
     Baseline, DepData, ExperimentRow, ExperimentState, FileData, Files, OutData, Problem,
     RevisionData, RowData, ShowTable, Vanished,

@@ -72,6 +72,8 @@ pub enum PageKind {
     Images(Vec<PageImage>),
     /// Images of steps, of which one is shown at a time: the name of the step, and its images.
     Series(Vec<(String, Vec<PageImage>)>),
+    /// A table of texts: the header, and rows with a cell for each of its columns.
+    Table(Vec<String>, Vec<Vec<String>>),
     /// A sentence that says why there is nothing to see.
     Note(String),
 }
@@ -225,6 +227,7 @@ impl Page {
                     }
                     out.push_str("</div>\n");
                 }
+                PageKind::Table(header, rows) => write_table(out, header, rows),
                 PageKind::Note(note) => {
                     let _infallible = writeln!(out, "<p class=\"note\">{}</p>", escaped(note));
                 }
@@ -233,6 +236,22 @@ impl Page {
         }
         out.push_str("</main>\n");
     }
+}
+
+fn write_table(out: &mut String, header: &[String], rows: &[Vec<String>]) {
+    let row = |out: &mut String, tag: &str, cells: &[String]| {
+        out.push_str("<tr>");
+        for cell in cells {
+            let _infallible = write!(out, "<{tag}>{}</{tag}>", escaped(cell));
+        }
+        out.push_str("</tr>\n");
+    };
+    out.push_str("<table>\n");
+    row(out, "th", header);
+    for cells in rows {
+        row(out, "td", cells);
+    }
+    out.push_str("</table>\n");
 }
 
 fn write_images(out: &mut String, images: &[PageImage]) {
@@ -378,6 +397,13 @@ mod tests {
                         }],
                     )]),
                 },
+                PageItem {
+                    name: "table".to_owned(),
+                    kind: PageKind::Table(
+                        vec!["<u>head".to_owned()],
+                        vec![vec!["<img src=x>".to_owned()]],
+                    ),
+                },
             ],
         }
     }
@@ -403,6 +429,7 @@ mod tests {
             assert_eq!(html.matches(markup).count(), own, "{markup}");
         }
         assert!(html.contains("\\u003c/script>"));
+        assert!(html.contains("<th>&lt;u&gt;head</th>"));
     }
 
     #[test]

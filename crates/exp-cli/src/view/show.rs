@@ -15,7 +15,7 @@ use exp_engine::params::{Precision, python_cell};
 use exp_engine::{Cell, Comparison, RowPlace, ShowTable};
 
 /// Writes a cell; `None` for nothing.
-fn text(cell: &Cell<'_>, precision: Precision) -> Option<String> {
+pub(crate) fn text(cell: &Cell<'_>, precision: Precision) -> Option<String> {
     match cell {
         Cell::Missing => None,
         Cell::Error(_) => Some("!".to_owned()),

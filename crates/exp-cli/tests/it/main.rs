@@ -14,6 +14,7 @@ mod outside;
 mod pipeline;
 mod plot;
 mod queue;
+mod report;
 mod show;
 mod sweep;
 mod sync;
