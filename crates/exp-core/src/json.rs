@@ -24,6 +24,46 @@ pub fn python_json(value: &Value, order: KeyOrder) -> String {
     out
 }
 
+/// Writes `value` as `json.dumps` does with `indent=4`: an item a line, members as they stand, no final newline.
+pub fn indented_python_json(value: &Value) -> String {
+    let mut out = String::new();
+    write_indented(&mut out, value, 0);
+    out
+}
+
+fn write_indented(out: &mut String, value: &Value, depth: usize) {
+    let item = |out: &mut String, index: usize| {
+        out.push_str(if index > 0 { ",\n" } else { "\n" });
+        out.push_str(&"    ".repeat(depth + 1));
+    };
+    let (open, close) = match value {
+        Value::List(items) if !items.is_empty() => ('[', ']'),
+        Value::Table(table) if !table.is_empty() => ('{', '}'),
+        value => return write_value(out, value, KeyOrder::AsIs),
+    };
+    out.push(open);
+    match value {
+        Value::List(items) => {
+            for (index, value) in items.iter().enumerate() {
+                item(out, index);
+                write_indented(out, value, depth + 1);
+            }
+        }
+        Value::Table(table) => {
+            for (index, (key, value)) in table.iter().enumerate() {
+                item(out, index);
+                write_text(out, key);
+                out.push_str(": ");
+                write_indented(out, value, depth + 1);
+            }
+        }
+        _ => {}
+    }
+    out.push('\n');
+    out.push_str(&"    ".repeat(depth));
+    out.push(close);
+}
+
 /// Appends to `out` what [`python_json`] returns, for documents that are put together of parts.
 pub fn write_python_json(out: &mut String, value: &Value, order: KeyOrder) {
     write_value(out, value, order);
@@ -124,5 +164,19 @@ mod tests {
             r#"{"a": "\u00e9\u007f\n\"\\/\ud83d\ude00", "b": [1, 1e-05, null], "n": NaN, "t": {}}"#
         );
         assert!(python_json(&value, KeyOrder::AsIs).starts_with(r#"{"b": [1"#));
+        let train = Table::from([
+            ("acc".to_owned(), Value::Float(0.5)),
+            ("none".to_owned(), Value::table()),
+            ("list".to_owned(), Value::List(vec![Value::Int(1), Value::Int(2)])),
+        ]);
+        let nested = Value::Table(Table::from([
+            ("train".to_owned(), Value::Table(train)),
+            ("step".to_owned(), Value::Int(3)),
+        ]));
+        assert_eq!(
+            indented_python_json(&nested),
+            "{\n    \"train\": {\n        \"acc\": 0.5,\n        \"none\": {},\n        \"list\": [\n            1,\n            \
+             2\n        ]\n    },\n    \"step\": 3\n}"
+        );
     }
 }

@@ -149,7 +149,7 @@ pub use filter::{Filter, FilterColumn, FilterError, FilterFault, FilterValue};
 pub use float::python_float;
 pub use graph::{DeclaredOut, GraphError, Pipeline, StageGraph};
 pub use ignore::{IgnoreDir, IgnoreFiles, IgnoreOrigin, IgnoreRule, IgnoreRules};
-pub use json::{KeyOrder, python_json, write_python_json, write_python_text};
+pub use json::{KeyOrder, indented_python_json, python_json, write_python_json, write_python_text};
 pub use lock::{
     ExtrasFile, FileVersion, LockEntry, LockError, LockFile, RecordedFile, StageLock,
     experiment_hash,
@@ -157,8 +157,8 @@ pub use lock::{
 pub use path::{Location, PathError, RelPath, is_repository_name};
 pub use pipeline::{
     ArgumentStyle, EditError, OutDefinition, PipelineError, PipelineFault, PipelineFile, Place,
-    StageAdditions, StageDefinition, VarsSource, add_stage, declared_at, extend_stage,
-    remove_stage, set_frozen, set_plot_props,
+    StageAdditions, StageDefinition, TrackedFile, TrackedSection, VarsSource, add_stage,
+    declared_at, extend_stage, remove_stage, set_frozen, set_plot_props, track_files,
 };
 pub use plan::{Change, Expect, Force, Plan, PlanOptions, Reason, Sources, Step, Verdict, plan};
 pub use port::{Artifacts, Exit, Flight, Inputs, PortError, Recorded, StageExecutor, StageOutcome};

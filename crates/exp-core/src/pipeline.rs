@@ -25,8 +25,8 @@ mod template;
 mod tests;
 
 pub use edit::{
-    EditError, OutDefinition, StageAdditions, StageDefinition, add_stage, extend_stage,
-    remove_stage, set_frozen, set_plot_props,
+    EditError, OutDefinition, StageAdditions, StageDefinition, TrackedFile, TrackedSection,
+    add_stage, extend_stage, remove_stage, set_frozen, set_plot_props, track_files,
 };
 pub use error::{PipelineError, PipelineFault};
 pub use place::{Place, declared_at};

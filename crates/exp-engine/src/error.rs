@@ -24,6 +24,7 @@ use crate::plot::PlotModifyError;
 use crate::selector::SelectorError;
 use crate::source::SourceError;
 use crate::stage::StageError;
+use crate::step_log::StepLogError;
 use crate::sync::SyncError;
 use crate::trace::TraceError;
 
@@ -263,6 +264,9 @@ pub enum Error {
     /// The properties of a plot cannot be changed.
     #[error(transparent)]
     PlotModify(#[from] PlotModifyError),
+    /// Values cannot be logged.
+    #[error(transparent)]
+    StepLog(#[from] StepLogError),
     /// A command whose doings nobody saw.
     #[error(transparent)]
     Trace(#[from] TraceError),
@@ -304,6 +308,7 @@ impl Error {
                 | StageError::NoCommand { .. }
                 | StageError::DepIsOut { .. },
             )
+            | Self::StepLog(StepLogError::Name { .. } | StepLogError::Nested { .. })
             | Self::Name(_)
             | Self::LongName { .. }
             | Self::Apply { .. }
@@ -343,6 +348,7 @@ impl Error {
             | Self::Pipeline(_)
             | Self::Graph(_)
             | Self::Stage(_)
+            | Self::StepLog(StepLogError::Broken { .. } | StepLogError::Edit { .. })
             | Self::Recorded { .. }
             | Self::Values { .. }
             | Self::TrackedByGit { .. } => ErrorKind::Config,

@@ -117,6 +117,7 @@ mod snapshot;
 mod source;
 mod stage;
 mod status;
+mod step_log;
 mod sync;
 mod trace;
 mod undo;
@@ -202,6 +203,7 @@ pub use shell::{GroupEvent, GroupWatch, ShellExecutor, ShellOptions};
 pub use source::{Source, SourceEntry, SourceError, TreeSource, WorkspaceSource};
 pub use stage::{StageAddRequest, StageAdded, StageError};
 pub use status::{Holds, Overview, StageStatus, StatusReport, StatusRequest};
+pub use step_log::{StepLog, StepLogError};
 pub use sync::{
     DataSync, DataSyncOptions, DataTransfer, MissingObject, PullReport, PullRequest, PushCheck,
     PushReport, PushRequest, RemoteSelection, SyncError,

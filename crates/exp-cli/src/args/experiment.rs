@@ -125,9 +125,43 @@ pub(crate) struct UndoArgs {
 /// Flags of `log`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LogArgs {
-    /// The experiment; without, the newest run that did not finish
-    pub(crate) experiment: Option<String>,
+    /// The experiment whose log is shown; without, the newest run that did not finish. Or values to log
+    #[arg(value_name = "EXPERIMENT|KEY=VALUE")]
+    pub(crate) words: Vec<String>,
     /// Only what this stage wrote
     #[arg(long, value_name = "STAGE")]
     pub(crate) stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) values: LogValuesArgs,
+}
+
+/// How values are logged.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "To log values")]
+pub(crate) struct LogValuesArgs {
+    /// The step that the values belong to; without, they are only the latest ones
+    #[arg(long, value_name = "N", conflicts_with = "stage")]
+    pub(crate) step: Option<u64>,
+    /// They are parameters, not metrics
+    #[arg(long, conflicts_with_all = ["step", "stage"])]
+    pub(crate) params: bool,
+    /// Remove first what an earlier run logged
+    #[arg(long, conflicts_with = "stage")]
+    pub(crate) clear: bool,
+    /// The directory that is logged to [default: dvclive]
+    #[arg(long, value_name = "DIR", conflicts_with = "stage")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print the Python module that logs the same way; save it as exp_log.py
+    #[arg(long, exclusive = true)]
+    pub(crate) python: bool,
+}
+
+impl LogArgs {
+    /// Returns whether values are logged: when one is given, or a flag that only makes sense then.
+    pub(crate) fn logs_values(&self) -> bool {
+        let values = &self.values;
+        let flagged =
+            values.step.is_some() || values.params || values.clear || values.dir.is_some();
+        flagged || self.words.iter().any(|word| word.contains('='))
+    }
 }

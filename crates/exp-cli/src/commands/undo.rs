@@ -1,5 +1,7 @@
 //! `undo` and `log`: what happened, and taking it back.
 
+mod values;
+
 use exp_engine::refs::{Experiment, RunEnd, RunRecord};
 use exp_engine::{Direction, Error, StageLog};
 
@@ -32,10 +34,15 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         exp: Some("log"),
         dvc: None,
         topic: Topic::Compare,
-        about: "Show how a run ended, and what its stages printed",
+        about: "Show how a run ended and what it printed, or log values of a step",
         long: "Show how a run ended, and what its stages printed, stage by stage. Logs are kept of the last 20 runs on this \
                machine, finished or not; of a run that did not finish they are part of its record, and stay with \
-               it.\n\nExamples:\n  exp log\n  exp log calm-otter --stage train",
+               it.\n\nWith KEY=VALUE, log values from a script, in the files of DVCLive: the latest of each metric in \
+               dvclive/metrics.json, with --step a line in dvclive/plots/metrics/KEY.tsv too, with --params parameters in \
+               dvclive/params.yaml. In a project the dvc.yaml of this directory names them, so that tables and plots show \
+               them. Any number of processes may log at a time. Outside of a project the files are written all the \
+               same.\n\nExamples:\n  exp log\n  exp log calm-otter --stage train\n  exp log --clear\n  exp log --params \
+               lr=0.1 seed=1\n  exp log loss=0.31 train/acc=0.9 --step 3\n  exp log --python > exp_log.py",
         dvc_failure: DvcFailure::PLAIN,
     },
 ];
@@ -100,8 +107,19 @@ fn undo(session: &mut Session<'_, '_>, args: &UndoArgs) -> Outcome {
 }
 
 fn log(session: &mut Session<'_, '_>, args: &LogArgs) -> Outcome {
+    if args.values.python {
+        session.print(values::MODULE)?;
+        return Ok(ExitStatus::DONE);
+    }
+    if args.logs_values() {
+        return values::log(session, args);
+    }
+    let named = match args.words.as_slice() {
+        [] => None,
+        [one] => Some(one.as_str()),
+        _ => return Err(Failure::text_usage("name one experiment, or give KEY=VALUE")),
+    };
     let project = session.project()?;
-    let named = args.experiment.as_deref();
     let named = named.map(|spec| session.perform(BRIEF, |ctx| project.find_experiment(ctx, spec)));
     let found =
         named.transpose()?.map_or_else(|| project.latest_unfinished(), |one| Ok(Some(one)))?;

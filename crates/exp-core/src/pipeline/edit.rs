@@ -11,8 +11,10 @@ use crate::yaml::{
 use super::template::is_template;
 
 mod plot;
+mod tracked;
 
 pub use plot::set_plot_props;
+pub use tracked::{TrackedFile, TrackedSection, track_files};
 
 /// A `dvc.yaml` that cannot be changed as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -400,7 +402,7 @@ pub fn extend_stage(
             }
         }
     }
-    if let Some(appended) = append(text, entry, &sections)
+    if let Some(appended) = append(text, &entry.value, &sections)
         && reads_as(&appended, name, &table)
     {
         return Ok(appended);
@@ -409,11 +411,11 @@ pub fn extend_stage(
 }
 
 /// Adds items behind the last ones of lists that are blocks, and sections that are not there behind the last one.
-fn append(text: &str, entry: &YamlEntry, sections: &Table) -> Option<String> {
+fn append(text: &str, owner: &YamlNode, sections: &Table) -> Option<String> {
     let mut edits = Edits::new();
     let mut fresh = Table::new();
     for (key, items) in sections {
-        let Some(member) = entry.value.entry(key) else {
+        let Some(member) = owner.entry(key) else {
             fresh.insert(key.clone(), items.clone());
             continue;
         };
@@ -428,9 +430,9 @@ fn append(text: &str, entry: &YamlEntry, sections: &Table) -> Option<String> {
         edits.push((end..end, lines.to_owned()));
     }
     if !fresh.is_empty() {
-        let last = entry.value.entries()?.last()?;
+        let last = owner.entries()?.last()?;
         let end = entry_lines(text, last).end;
-        edits.push((end..end, emit_block(&fresh, entry.value.span.column - 1)));
+        edits.push((end..end, emit_block(&fresh, owner.span.column - 1)));
     }
     Some(apply(text, edits))
 }
