@@ -113,6 +113,7 @@ mod run;
 mod save;
 mod selector;
 mod shell;
+mod signal;
 mod snapshot;
 mod source;
 mod stage;

@@ -20,6 +20,7 @@ use crate::project::Project;
 use crate::queue::{EndCause, JobEnd, Outcome};
 use crate::shell::GroupEvent;
 use crate::shell::family::Family;
+use crate::signal;
 use crate::snapshot;
 use crate::view::{Broken, View};
 
@@ -54,6 +55,7 @@ impl Project {
 ///
 /// A journal that cannot be read is moved aside, so that it stops nothing.
 pub(crate) fn recover(project: &Project, ctx: &Ctx<'_>) -> Result<(), Error> {
+    signal::forget_dead(project);
     for (path, journal) in journals(project)? {
         if is_over(&journal) {
             finish_once(project, ctx, &path)?;
@@ -87,6 +89,16 @@ pub(crate) fn recover_jobs(project: &Project, ctx: &Ctx<'_>) -> Result<(), Error
 pub(crate) fn work_tree_of(project: &Project, job: JobRef) -> Option<PathBuf> {
     let runs = journals(project).ok()?.into_iter().filter_map(|(_, journal)| journal.run);
     runs.filter(|run| run.job == Some(job)).find_map(|run| run.work_tree)
+}
+
+/// Returns the run that is under way in the workspace, with the number of its process.
+pub(crate) fn workspace_run(project: &Project) -> Option<(RunJournal, u32)> {
+    let journals = journals(project).ok()?.into_iter().map(|(_, journal)| journal);
+    let mut alive = journals.filter(|journal| !is_over(journal));
+    alive.find_map(|journal| {
+        let run = journal.run.filter(|run| run.work_tree.is_none())?;
+        Some((run, journal.owner.pid))
+    })
 }
 
 fn journals(project: &Project) -> Result<Vec<(PathBuf, Journal)>, Error> {

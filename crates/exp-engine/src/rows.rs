@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use exp_core::{Ctx, Timestamp};
-use exp_refs::{CommitId, Experiment, Fate};
+use exp_refs::{CommitId, ExpName, Experiment, Fate};
 
 use crate::collect::{
     CollectOptions, Collected, Edges, Params, Wanted, collect_rows, collect_workspace,
 };
 use crate::error::Error;
 use crate::project::Project;
-use crate::queue::{self, JobRows, JobState};
+use crate::queue::{self, JobRow, JobRows, JobState};
+use crate::recover;
 use crate::revision::{Baseline, ExperimentRow, ExperimentState, ShowTable, Vanished};
 
 /// So far back is looked for what became of baselines that nothing leads to any more.
@@ -125,6 +126,9 @@ pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<S
     let mut rows = collect_rows(ctx, project, &wanted, options)?.into_iter();
     let names = project.git().names_of(&asked)?;
     let mut jobs = queue::rows(ctx, project, request.jobs, options)?;
+    if let Some((baseline, row)) = running(project, options).filter(|_| request.jobs.running) {
+        jobs.entry(baseline).or_default().insert(0, row);
+    }
     if request.workspace {
         table.workspace = Some(collect_workspace(project, options));
     }
@@ -143,6 +147,27 @@ pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<S
         });
     }
     Ok(table)
+}
+
+/// Returns the row of the run that is under way in the workspace, and its baseline.
+fn running(project: &Project, options: CollectOptions<'_>) -> Option<(CommitId, ExperimentRow)> {
+    let (run, pid) = recover::workspace_run(project)?;
+    let baseline: CommitId = run.baseline.parse().ok()?;
+    let job = JobRow {
+        state: JobState::Running,
+        in_workspace: true,
+        root: Some(project.root().to_path_buf()),
+        log: None,
+        pid: Some(pid),
+        cause: None,
+    };
+    let row = ExperimentRow {
+        name: ExpName::new(&run.name).ok()?,
+        rev: baseline,
+        data: collect_workspace(project, options),
+        state: ExperimentState::Job(Box::new(job)),
+    };
+    Some((baseline, row))
 }
 
 /// Takes the next of as many rows as were asked for.

@@ -6,6 +6,7 @@
 mod attempt;
 mod job;
 mod session;
+mod staged;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;

@@ -31,6 +31,8 @@ pub struct JobRows {
 pub struct JobRow {
     /// Where it stands.
     pub state: JobState,
+    /// Whether it is no job, but a run under way in the workspace.
+    pub in_workspace: bool,
     /// Its work tree, while it runs where this is asked.
     pub root: Option<PathBuf>,
     /// The file that its commands wrote to last, when there is one.
@@ -75,6 +77,7 @@ pub(crate) fn rows(
     for ((job, baseline, end, shown), mut data) in found.into_iter().zip(data) {
         let mut row = JobRow {
             state: job.state,
+            in_workspace: false,
             root: None,
             log: queue.last_log(&job),
             pid: end.as_ref().and_then(|end| end.pid),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use exp_core::{
     Ctx, Ended, Event, Exit, Failure, Outcome, RelPath, RunReport, StageId, StageLock, StageReport,
-    Timestamp, experiment_hash,
+    Timestamp, Warning, experiment_hash,
 };
 use exp_refs::{
     CommitId, Draft, EditError, ExpName, Expected, Experiment, ExperimentStore, RefName, RunEnd,
@@ -29,6 +29,7 @@ use crate::worktree::PrivateTree;
 
 use super::job::{JobRun, kept_of};
 use super::session::Session;
+use super::staged::Staged;
 use super::{Kept, ReproRequest, RunOutcome, host};
 
 /// How many names a job tries for its result.
@@ -71,6 +72,7 @@ impl Attempt<'_> {
     ) -> Result<RunOutcome, Error> {
         let mut changes = Changes::begin(self.project, OperationKind::Run, self.name.as_str());
         let journal = changes.journal_path().to_path_buf();
+        let staged = Staged::note(self.project);
         let executed = (|| {
             changes.set_run(self.journal(None))?;
             for (file, text) in overlay {
@@ -80,7 +82,14 @@ impl Attempt<'_> {
             self.execute(self.project, ctx, changes, hold)
         })();
         match executed {
-            Ok((report, changes)) => self.finish(self.project, None, report, changes),
+            Ok((report, changes)) => {
+                let outcome = self.finish(self.project, None, report, changes)?;
+                if let Err(error) = staged.give_back(self.project) {
+                    let what = "Git's index".to_owned();
+                    ctx.warn(&Warning::Unreadable { what, why: error.to_string() });
+                }
+                Ok(outcome)
+            }
             Err(error) => {
                 // Nothing ran: the workspace goes back to what it was.
                 recover::roll_back(self.project, ctx, &journal)?;

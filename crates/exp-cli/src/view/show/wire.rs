@@ -49,6 +49,9 @@ fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
         if job.state == JobState::Running && job.root.is_some() {
             member(&mut revision, "data", "rev", Value::from("workspace"));
         }
+        if let (true, Value::Table(members)) = (job.in_workspace, &mut revision) {
+            members.insert("rev".to_owned(), Value::from("workspace"));
+        }
         if job.state.is_failure() {
             let message = Value::from("Experiment run failed");
             let error = object([("msg", message), ("type", Value::from(""))]);
@@ -85,6 +88,7 @@ fn job_executor(row: &ExperimentRow, job: &JobRow) -> Value {
         path.map_or(Value::Null, |path| Value::from(path.display().to_string()))
     };
     let (state, name, code) = match job.state {
+        JobState::Running if job.in_workspace => ("running", Value::from("workspace"), Value::Null),
         JobState::Running => ("running", Value::from("dvc-task"), Value::Null),
         state if state.is_waiting() => ("queued", Value::from("dvc-task"), Value::Null),
         _ => ("failed", Value::Null, Value::from(255_i64)),
@@ -98,7 +102,7 @@ fn job_executor(row: &ExperimentRow, job: &JobRow) -> Value {
             job.pid.filter(|_| !is_waiting).map_or(Value::Null, |pid| Value::from(i64::from(pid))),
         ),
         ("returncode", code),
-        ("task_id", Value::from(row.rev.to_string())),
+        ("task_id", if job.in_workspace { Value::Null } else { Value::from(row.rev.to_string()) }),
     ]);
     object([("state", Value::from(state)), ("name", name), ("local", local)])
 }
