@@ -1,5 +1,7 @@
-//! The tools that sit on top of `dvc`, with our binary in its place: its extension for VS Code, and DVCLive.
+//! The tools that sit on top of `dvc`, with our binary in its place: its extension for VS Code, and `DVCLive`.
 
+mod dvclive;
+mod editor;
 mod logging;
 mod stand;
 

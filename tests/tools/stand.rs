@@ -170,8 +170,8 @@ impl Stand {
         Ok(())
     }
 
-    /// The Python with the real `dvc` and DVCLive, or why there is none.
-    pub(crate) fn python(&self) -> Result<PathBuf, Skip> {
+    /// The Python with the real `dvc` and `DVCLive`, or why there is none.
+    pub(crate) fn python() -> Result<PathBuf, Skip> {
         let python = Oracle::find()?.bin().join("python");
         let script = "import importlib.metadata as m; print(m.version('dvclive'))";
         match Answer::of(Command::new(&python).args(["-c", script])) {

@@ -47,6 +47,13 @@ pub(crate) fn run(extent: Extent, absent: Absent) -> Result<(), String> {
         println!("SKIPPING what needs dvc. {reason}");
         totals.reasons.push(format!("everything that needs dvc: {reason}"));
     }
+    if extent == Extent::Whole
+        && setup::oracle().is_dir()
+        && let Err(reason) = step("set-up: dvclive", setup::ensure_on_top)
+    {
+        println!("SKIPPING what needs dvclive. {reason}");
+        totals.reasons.push(format!("everything that needs dvclive: {reason}"));
+    }
     let servers = if extent == Extent::Whole {
         step("servers", || Attended::start(&[])).map(Some)
     } else {

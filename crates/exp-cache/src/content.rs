@@ -258,12 +258,10 @@ mod tests {
             assert!(again == bytes, "the pieces are the file");
         }
         let mut file = File::open(&path).unwrap();
-        let stopped = digest_open(
-            &ctx,
-            Algorithm::Sha256,
-            (&mut file, &path, bytes.len() as u64),
-            |_| Err(CacheError::Absent { path: path.clone() }),
-        );
+        let stopped =
+            digest_open(&ctx, Algorithm::Sha256, (&mut file, &path, bytes.len() as u64), |_| {
+                Err(CacheError::Absent { path: path.clone() })
+            });
         assert!(matches!(stopped, Err(CacheError::Absent { .. })));
     }
 

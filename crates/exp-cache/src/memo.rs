@@ -387,8 +387,7 @@ fn are_many_gone(connection: &Connection, pages: i64) -> rusqlite::Result<bool> 
     let (mut n_seen, mut n_gone) = (0, 0);
     while let Some(row) = rows.next()? {
         n_seen += 1;
-        let is_gone =
-            fs::symlink_metadata(OsStr::from_bytes(row.get_ref(0)?.as_blob()?)).is_err();
+        let is_gone = fs::symlink_metadata(OsStr::from_bytes(row.get_ref(0)?.as_blob()?)).is_err();
         n_gone += u32::from(is_gone);
     }
     Ok(n_gone * 5 >= n_seen)

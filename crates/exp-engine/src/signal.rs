@@ -1,6 +1,6 @@
-//! The files by which DVCLive tells editors that a run without a pipeline is under way, and that a step has ended.
+//! The files by which `DVCLive` tells editors that a run without a pipeline is under way, and that a step has ended.
 //!
-//! DVCLive removes them itself. After a crash they stay, and an editor shows a run that is none.
+//! `DVCLive` removes them itself. After a crash they stay, and an editor shows a run that is none.
 
 use std::fs;
 

@@ -1,8 +1,8 @@
-//! Values that a script logs while it runs, in the files that DVCLive writes.
+//! Values that a script logs while it runs, in the files that `DVCLive` writes.
 //!
 //! Below one directory, usually `dvclive`: `metrics.json` has the latest values, nested by the `/` in their names, and the
 //! step; `plots/metrics/<name>.tsv` has a line for each step; `params.yaml` has the parameters. The bytes are those of
-//! DVCLive 3, so that its readers, and ours, see no difference.
+//! `DVCLive` 3, so that its readers, and ours, see no difference.
 //!
 //! Any number of processes may log at a time: each call holds a lock on the directory itself, so that there is no lock file
 //! that somebody would commit. Where the file system has no locks, a call may lose another one's value in `metrics.json`;
@@ -23,7 +23,7 @@ use exp_params::{Format, ParseError, parse};
 
 use crate::files::{self, FileError};
 
-/// What an earlier run may have left, by the names that DVCLive gives.
+/// What an earlier run may have left, by the names that `DVCLive` gives.
 const LEFT: [&str; 8] = [
     "plots/metrics",
     "plots/images",
@@ -140,7 +140,7 @@ impl StepLog {
         })
     }
 
-    /// Removes what was logged before, as DVCLive does when a run begins. What else lies in the directory stays.
+    /// Removes what was logged before, as `DVCLive` does when a run begins. What else lies in the directory stays.
     pub fn clear(&self) -> Result<(), StepLogError> {
         if !self.dir.exists() {
             return Ok(());
@@ -153,7 +153,7 @@ impl StepLog {
         })
     }
 
-    /// Names what was logged at the top level of the `dvc.yaml` at this absolute path, as DVCLive does, so that tables and
+    /// Names what was logged at the top level of the `dvc.yaml` at this absolute path, as `DVCLive` does, so that tables and
     /// plots show it. What the file or one of its stages names already is not named again, and a file that does not need to
     /// change is not written. Does nothing when the directory is not below that of the file.
     pub fn track_in(&self, file: &Path) -> Result<(), StepLogError> {

@@ -151,7 +151,7 @@ pub(crate) struct LogValuesArgs {
     /// The directory that is logged to [default: dvclive]
     #[arg(long, value_name = "DIR", conflicts_with = "stage")]
     pub(crate) dir: Option<PathBuf>,
-    /// Print the Python module that logs the same way; save it as exp_log.py
+    /// Print the Python module that logs the same way, to be kept with the code
     #[arg(long, exclusive = true)]
     pub(crate) python: bool,
 }

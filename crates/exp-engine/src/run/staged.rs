@@ -1,6 +1,6 @@
 //! Git's index while a run is under way in the workspace.
 //!
-//! DVCLive adds what it logs in a run to the index, because DVC makes the experiment's commit of that. Ours has these files
+//! `DVCLive` adds what it logs in a run to the index, because DVC makes the experiment's commit of that. Ours has these files
 //! without it, and the index is a person's: what was logged is taken out of it again. Whatever else was staged meanwhile
 //! stays.
 

@@ -13,7 +13,7 @@ use crate::session::Session;
 /// The Python module that logs the same way.
 pub(super) const MODULE: &str = include_str!("../../../python/exp_log.py");
 
-/// The directory that DVCLive writes to.
+/// The directory that `DVCLive` writes to.
 const DIR: &str = "dvclive";
 
 pub(super) fn log(session: &mut Session<'_, '_>, args: &LogArgs) -> Outcome {
