@@ -241,7 +241,7 @@ fn declared(view: &View) -> BTreeSet<RelPath> {
 }
 
 /// Returns whether a path is ours or DVC's own business and never part of an experiment.
-fn is_scratch(project: &Project, path: &TreePath) -> bool {
+pub(crate) fn is_scratch(project: &Project, path: &TreePath) -> bool {
     project.from_git_path(path).is_some_and(|path| {
         [".dvc/tmp", ".dvc/cache"].iter().any(|own| path.as_str().starts_with(own))
     }) || exp_refs::is_record(path)
