@@ -5,6 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use exp_core::RelPath;
+
+use crate::error::Error;
+
 /// A file of the workspace that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`", path.display())]
@@ -36,6 +40,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         }
         Err(error) => Err(FileError::at("read", path)(error)),
     }
+}
+
+/// Returns the content of a file of the project that is text; bytes that are none are never taken for other text.
+pub(crate) fn text<'b>(file: &RelPath, bytes: &'b [u8]) -> Result<&'b str, Error> {
+    std::str::from_utf8(bytes).map_err(|_| Error::NotText { file: file.clone() })
 }
 
 /// Replaces a file in one step: after a crash it is the old one or the new one, never half of it.

@@ -93,5 +93,5 @@ pub(crate) fn write_dvc_file(
 
 fn read_text(project: &Project, file: &RelPath) -> Result<Option<String>, Error> {
     let bytes = files::read(&file.under(project.root()))?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    bytes.map(|bytes| files::text(file, &bytes).map(str::to_owned)).transpose()
 }

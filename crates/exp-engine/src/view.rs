@@ -14,6 +14,7 @@ use exp_core::{
 use exp_params::Format;
 
 use crate::error::Error;
+use crate::files;
 use crate::recorded::{extras_file_of, lock_file_of};
 use crate::source::Source;
 
@@ -42,7 +43,7 @@ const LONG: usize = 1 << 18;
 fn add_extras(source: &dyn Source, file: &RelPath, lock_file: &mut LockFile) -> Result<(), Error> {
     let file = extras_file_of(file);
     let Some(bytes) = source.read(&file)? else { return Ok(()) };
-    let extras = ExtrasFile::parse(&String::from_utf8_lossy(&bytes))
+    let extras = ExtrasFile::parse(files::text(&file, &bytes)?)
         .map_err(|source| Error::Recorded { file, source })?;
     for (name, lock) in &mut lock_file.stages {
         lock.extras = extras.of(name, lock);
@@ -118,12 +119,13 @@ impl View {
         root: &Path,
     ) -> Result<Vec<Stage>, Error> {
         let Some(bytes) = source.read(file)? else { return Ok(Vec::new()) };
-        let text = String::from_utf8_lossy(&bytes);
+        let text = files::text(file, &bytes)?;
         let lock = lock_file_of(file);
         let lock_bytes = source.read(&lock)?;
-        let (parsed, lock_file) = beside(lock_bytes.as_deref(), || {
+        let lock_text = lock_bytes.as_deref().map(|bytes| files::text(&lock, bytes)).transpose()?;
+        let (parsed, lock_file) = beside(lock_text, || {
             let vars = Vars { source, failure: RefCell::new(None) };
-            let parsed = PipelineFile::parse(file, &text, root, &vars);
+            let parsed = PipelineFile::parse(file, text, root, &vars);
             match vars.failure.into_inner() {
                 Some(failure) => Err(failure),
                 None => Ok(parsed?),
@@ -150,8 +152,7 @@ impl View {
     ) -> Result<Vec<Stage>, Error> {
         let Some(bytes) = source.read(file)? else { return Ok(Vec::new()) };
         let wrong = |source| Error::Recorded { file: file.clone(), source };
-        let parsed =
-            DvcFile::parse_at(&String::from_utf8_lossy(&bytes), file, root).map_err(wrong)?;
+        let parsed = DvcFile::parse_at(files::text(file, &bytes)?, file, root).map_err(wrong)?;
         let stage = parsed.to_stage(file, root).map_err(wrong)?;
         self.data.insert(stage.id.clone(), parsed.recorded());
         if !parsed.deps.is_empty() && parsed.md5 != Some(parsed.stage_md5()) {
@@ -208,15 +209,14 @@ impl View {
 
 /// Reads a lock file while `work` is done, where that is worth a thread. None is read of nothing.
 fn beside<T>(
-    lock: Option<&[u8]>,
+    lock: Option<&str>,
     work: impl FnOnce() -> T,
 ) -> (T, Result<Option<LockFile>, LockError>) {
-    let read = |bytes: &[u8]| LockFile::parse(&String::from_utf8_lossy(bytes));
     let Some(lock) = lock.filter(|lock| lock.len() >= LONG) else {
-        return (work(), lock.map(read).transpose());
+        return (work(), lock.map(LockFile::parse).transpose());
     };
     thread::scope(|scope| {
-        let reader = scope.spawn(move || read(lock));
+        let reader = scope.spawn(move || LockFile::parse(lock));
         let done = work();
         match reader.join() {
             Ok(read) => (done, read.map(Some)),
@@ -243,10 +243,13 @@ impl VarsSource for Vars<'_> {
     fn load(&self, file: &RelPath) -> Result<Option<Value>, PortError> {
         let bytes = self.source.read(file).map_err(|error| PortError::from(Error::from(error)))?;
         let Some(bytes) = bytes else { return Ok(None) };
-        match exp_params::parse(Format::of(file.as_str()), &String::from_utf8_lossy(&bytes)) {
+        let parsed = files::text(file, &bytes).and_then(|text| {
+            exp_params::parse(Format::of(file.as_str()), text)
+                .map_err(|source| Error::Values { file: file.to_string(), source })
+        });
+        match parsed {
             Ok(value) => Ok(Some(value)),
-            Err(source) => {
-                let error = Error::Values { file: file.to_string(), source };
+            Err(error) => {
                 let text = error.to_string();
                 *self.failure.borrow_mut() = Some(error);
                 Err(PortError::new(text))

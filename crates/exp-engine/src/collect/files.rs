@@ -40,9 +40,10 @@ pub(super) fn parse(path: &str, bytes: &[u8], usage: &Usage) -> FileData {
 }
 
 fn parse_lock(file: RelPath, bytes: &[u8]) -> Result<Arc<LockFile>, Arc<Problem>> {
-    LockFile::parse(&String::from_utf8_lossy(bytes))
-        .map(Arc::new)
-        .map_err(|source| super::problem::problem(&Error::Recorded { file, source }))
+    let parsed = crate::files::text(&file, bytes).and_then(|text| {
+        LockFile::parse(text).map_err(|source| Error::Recorded { file: file.clone(), source })
+    });
+    parsed.map(Arc::new).map_err(|error| super::problem::problem(&error))
 }
 
 /// What one thread remembers of Git. Nothing here outlives a collection.

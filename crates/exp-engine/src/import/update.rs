@@ -100,7 +100,7 @@ impl Import {
     /// Reads a `.dvc` file; `None` when it records no import.
     pub(super) fn read(project: &Project, file: &RelPath) -> Result<Option<Self>, Error> {
         let bytes = files::read(&file.under(project.root()))?.unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let text = files::text(file, &bytes)?.to_owned();
         let wrong = |source| Error::Recorded { file: file.clone(), source };
         let parsed = DvcFile::parse(&text).map_err(wrong)?;
         let stage = parsed.to_stage(file, project.root()).map_err(wrong)?;

@@ -33,7 +33,7 @@ impl Project {
     ) -> Result<UpdateEffect, Error> {
         let bytes = files::read(&file.under(self.root()))?.unwrap_or_default();
         let wrong = |source| Error::Recorded { file: file.clone(), source };
-        let parsed = DvcFile::parse(&String::from_utf8_lossy(&bytes)).map_err(wrong)?;
+        let parsed = DvcFile::parse(files::text(file, &bytes)?).map_err(wrong)?;
         let stage = parsed.to_stage(file, self.root()).map_err(wrong)?;
         let mut lock = parsed.recorded();
         let (Some(out), Some(entry)) = (stage.outs.first(), lock.outs.first_mut()) else {
