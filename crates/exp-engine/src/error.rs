@@ -234,7 +234,7 @@ pub enum Error {
         /// The file.
         file: RelPath,
     },
-    /// A file that is to be changed is not UTF-8.
+    /// A file of the project that is to be read as text is not UTF-8.
     #[error("`{file}` is not UTF-8")]
     NotText {
         /// The file.
@@ -295,6 +295,22 @@ pub enum ErrorKind {
     Cancelled,
 }
 
+/// Writes an error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some errors say what their cause says.
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text.replace('\n', " ")
+}
+
 impl Error {
     /// Returns what kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
@@ -316,7 +332,6 @@ impl Error {
             | Self::NotComposed { .. }
             | Self::Path(_)
             | Self::UnsupportedLocation { .. }
-            | Self::NotText { .. }
             | Self::Selector(
                 SelectorError::NotANumber { .. } | SelectorError::NoDirection { .. },
             )

@@ -143,7 +143,7 @@ fn found(bytes: &[u8], pattern: &str) -> Result<Vec<u8>, ExtraError> {
     Ok(all)
 }
 
-/// Digests the paths and contents of the files that match, but for what the stage itself writes.
+/// Digests the paths and contents of the files that match, but for what the stage itself and its records write.
 fn glob(
     project: &Project,
     ctx: &Ctx<'_>,
@@ -171,6 +171,9 @@ fn glob(
     Ok(Some(hasher.finish().to_hex()))
 }
 
+/// What each run of a stage may write, which would make the next one run too.
+const WRITTEN: [&str; 3] = ["dvc.lock", "exp.lock", ".gitignore"];
+
 /// Leaves out what does not match.
 struct Matching<'g> {
     parts: &'g [String],
@@ -188,7 +191,8 @@ impl Filter for Matching<'_> {
         } else {
             matches_glob_parts(self.parts, &parts)
         };
-        let is_ours = self.at_root && matches!(parts[0], ".git" | ".dvc");
+        let is_ours = (self.at_root && matches!(parts[0], ".git" | ".dvc"))
+            || parts.last().is_some_and(|name| WRITTEN.contains(name));
         let is_own = || {
             Path::new(path)
                 .ancestors()

@@ -132,7 +132,7 @@ impl Project {
     ) -> Result<Forecast, Error> {
         let pipeline = view.pipeline()?;
         let order = view.select(pipeline, &request.selection)?;
-        let inputs = WorkspaceInputs::new(self, overlay);
+        let inputs = WorkspaceInputs::new(self, overlay).only_looking();
         inputs.look_ahead(ctx, order.iter().filter_map(|id| pipeline.stage(id)));
         let scratch = Changes::begin(self, OperationKind::Run, "forecast");
         let artifacts = WorkspaceArtifacts::new(self, &inputs, scratch);

@@ -72,6 +72,8 @@ pub(crate) struct WorkspaceInputs {
     documents: Mutex<HashMap<RelPath, Option<Arc<Value>>>>,
     extras: Mutex<HashMap<(RelPath, String), Option<String>>>,
     urls: Mutex<HashMap<String, Option<AtUrl>>>,
+    /// Whether nothing is run: what cannot be looked at is told and taken for absent, so that the rest can be.
+    only_looks: bool,
 }
 
 impl WorkspaceInputs {
@@ -84,7 +86,14 @@ impl WorkspaceInputs {
             documents: Mutex::default(),
             extras: Mutex::default(),
             urls: Mutex::default(),
+            only_looks: false,
         }
+    }
+
+    /// Says that nothing is run on what is seen: an extra dependency that cannot be looked at is told, and is not there.
+    pub(crate) fn only_looking(mut self) -> Self {
+        self.only_looks = true;
+        self
     }
 
     /// Looks at what stages read and write in the workspace before it is asked for, on as many threads as there are cores,
@@ -152,8 +161,10 @@ impl WorkspaceInputs {
         }
         let text = match self.overlay.get(path) {
             Some(text) => Some(text.clone()),
-            None => files::read(&path.under(self.project.root()))?
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            None => match files::read(&path.under(self.project.root()))? {
+                Some(bytes) => Some(files::text(path, &bytes)?.to_owned()),
+                None => None,
+            },
         };
         let document = match text {
             Some(text) => {
@@ -229,12 +240,19 @@ impl Inputs for WorkspaceInputs {
         extra: &Extra,
     ) -> Result<Option<String>, PortError> {
         // What takes long and does not change while stages run is asked for once.
-        let is_steady = matches!(extra, Extra::Interpreter(_) | Extra::Url(_));
+        let is_steady = self.only_looks || matches!(extra, Extra::Interpreter(_) | Extra::Url(_));
         let key = (stage.wdir.clone(), extra.key());
         if let Some(known) = held(&self.extras).get(&key) {
             return Ok(known.clone());
         }
-        let digest = extras::digest(&self.project, ctx, stage, extra)?;
+        let digest = match extras::digest(&self.project, ctx, stage, extra) {
+            Err(error) if self.only_looks => {
+                let what = format!("`{}` of stage `{}`", extra.key(), stage.id);
+                ctx.warn(&Warning::Unreadable { what, why: crate::error::chain(&error) });
+                None
+            }
+            found => found?,
+        };
         if is_steady {
             held(&self.extras).insert(key, digest.clone());
         }
@@ -370,8 +388,8 @@ pub(crate) fn ignore_output(
     let text = files::read(&file.under(project.root()))?.unwrap_or_default();
     let place = changes.ranks().of_out(path);
     let later = changes.ranks().later(&file, place);
-    let after = gitignore::add(&String::from_utf8_lossy(&text), name, &later);
-    changes.write(ctx, &file, after.as_bytes())?;
+    let after = gitignore::add(&text, name, &later);
+    changes.write(ctx, &file, &after)?;
     if after.len() > text.len() {
         changes.ranks().appended(&file, place, gitignore::entry(name));
     }
@@ -387,11 +405,10 @@ pub(crate) fn unignore_output(
 ) -> Result<(), Error> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let file = parent.join(".gitignore")?;
-    let Some(bytes) = files::read(&file.under(project.root()))? else { return Ok(()) };
-    let text = String::from_utf8_lossy(&bytes);
+    let Some(text) = files::read(&file.under(project.root()))? else { return Ok(()) };
     match gitignore::remove(&text, name) {
         Some(left) if left == text => Ok(()),
-        Some(left) => changes.write(ctx, &file, left.as_bytes()),
+        Some(left) => changes.write(ctx, &file, &left),
         None => changes.remove(ctx, &file),
     }
 }

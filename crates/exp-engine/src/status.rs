@@ -111,7 +111,7 @@ impl Project {
             let reach = if request.with_upstream { Reach::Upstream } else { Reach::Single };
             select(&pipeline, &Selection::Targets { targets, reach })?
         };
-        let inputs = WorkspaceInputs::new(self, HashMap::new());
+        let inputs = WorkspaceInputs::new(self, HashMap::new()).only_looking();
         inputs.look_ahead(ctx, ids.iter().filter_map(|id| pipeline.stage(id)));
         let scratch = Changes::begin(self, OperationKind::Run, "status");
         let artifacts = WorkspaceArtifacts::new(self, &inputs, scratch);

@@ -150,6 +150,7 @@ pub(crate) fn missing(stage: &StageForecast) -> String {
     let Verdict::Stale(reasons) = &stage.verdict else { return String::new() };
     let is_missing = |why: &&Reason, outs: bool| match why {
         Reason::Dep { change, .. } | Reason::Param { change, .. } => *change == Change::Deleted,
+        Reason::Extra { now, .. } => now.is_none(),
         Reason::Out { change, .. } => outs && *change == Change::Deleted,
         _ => false,
     };

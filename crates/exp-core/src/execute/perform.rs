@@ -324,7 +324,9 @@ pub(crate) fn expect(
     });
     let lacks_extra =
         stage.settings.extras.iter().zip(&snapshot.extras).any(|(extra, (_, now))| {
-            extra.file().is_some_and(|file| now.is_none() && !is_awaited(&file.location))
+            // A command that fails and an address that does not answer: only who looks gets so far.
+            let is_lost = now.is_none() && matches!(extra, Extra::Cmd(_) | Extra::Url(_));
+            is_lost || extra.file().is_some_and(|file| now.is_none() && !is_awaited(&file.location))
         });
     if lacks_dep || lacks_param || lacks_extra {
         return Ok(Expect::Fail);

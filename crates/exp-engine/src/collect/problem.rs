@@ -6,7 +6,7 @@ use std::sync::Arc;
 use exp_core::{LockError, PipelineFault};
 use exp_params::{Format, ParseError};
 
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::revision::Problem;
 
 /// Says why a revision cannot be shown.
@@ -75,20 +75,4 @@ fn corrupted(error: &ParseError) -> &'static str {
         Format::Toml => "TOMLFileCorruptedError",
         Format::Python => "PythonFileCorruptedError",
     }
-}
-
-/// Writes an error and its causes in one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Some errors say what their cause says.
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text.replace('\n', " ")
 }

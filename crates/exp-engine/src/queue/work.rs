@@ -248,15 +248,9 @@ impl Queue {
         error: &Error,
         tell: &(dyn Fn(WorkerEvent<'_>) + Sync),
     ) -> Result<Outcome, Error> {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(inner) = source {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            source = inner.source();
-        }
         let now = self.project.now().seconds;
-        let end = JobEnd::new(Outcome::Failed, Some(EndCause::Error(text)), now);
+        let cause = EndCause::Error(crate::error::chain(error));
+        let end = JobEnd::new(Outcome::Failed, Some(cause), now);
         self.end_attempt(JobRef { number: job.number, attempt: job.attempt }, &end)?;
         tell(WorkerEvent::Ended { job, end: &end, report: None });
         Ok(Outcome::Failed)
