@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use exp_core::{Algorithm, Digest, ObjectId};
+use exp_core::{Algorithm, Digest, ObjectId, write_python_text};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize as _, Deserializer as _};
 
@@ -302,10 +302,10 @@ pub(crate) fn write_rows<'r, E>(
         }
         if key < "relpath" {
             text.extend(["\"", key, "\": \"", &hex, "\", \"relpath\": "]);
-            push_json_text(&mut text, path);
+            write_python_text(&mut text, path);
         } else {
             text.push_str("\"relpath\": ");
-            push_json_text(&mut text, path);
+            write_python_text(&mut text, path);
             text.extend([", \"", key, "\": \"", &hex, "\""]);
         }
         text.push('}');
@@ -322,34 +322,6 @@ fn is_safe(path: &str) -> bool {
     let foreign = cfg!(windows) && path.contains(['\\', ':']);
     let part_is_safe = |part: &str| !matches!(part, "" | "." | "..");
     !foreign && path.len() <= LONGEST && !path.contains('\0') && path.split('/').all(part_is_safe)
-}
-
-/// Appends `text` in quotes, with everything outside printable ASCII escaped as Python's `json` does.
-fn push_json_text(out: &mut String, text: &str) {
-    out.push('"');
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-        out.push_str(text);
-        out.push('"');
-        return;
-    }
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            ' '..='~' => out.push(char),
-            _ => {
-                for unit in char.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]
