@@ -63,6 +63,22 @@ impl Session<'_, '_> {
         &self.io.env.cwd
     }
 
+    /// Returns targets as someone writes them who names paths of the project from the current directory on: absolute ones
+    /// become relative, also with a stage's name behind them. Others stay, whatever they are.
+    pub(crate) fn targets(&self, project: &Project, targets: &[String]) -> Vec<String> {
+        let cwd = project.relative(self.cwd());
+        let relative = |text: &String| {
+            let name = text.rfind('/').and_then(|slash| Some(slash + text[slash..].find(':')?));
+            let (path, rest) = text.split_at(name.unwrap_or(text.len()));
+            let below = Path::new(path).is_absolute().then(|| project.locate(Path::new(path)));
+            match below {
+                Some(Ok(below)) => format!("{}{rest}", below.relative_to(&cwd)),
+                _ => text.clone(),
+            }
+        };
+        targets.iter().map(relative).collect()
+    }
+
     /// Returns the root of the project around the current directory.
     pub(crate) fn project_root(&self) -> Result<PathBuf, Failure> {
         match self.io.env.project_root() {

@@ -131,5 +131,7 @@ fn request(
         _ => DagNodes::Stages,
     };
     let cwd = project.relative(session.cwd());
-    Ok(DagRequest { target: args.target.clone(), cwd, full: args.full, nodes })
+    let target = args.target.as_ref();
+    let target = target.and_then(|text| session.targets(project, std::slice::from_ref(text)).pop());
+    Ok(DagRequest { target, cwd, full: args.full, nodes })
 }

@@ -487,5 +487,5 @@ fn scope(
     (targets, with_deps, recursive): (&[String], bool, bool),
 ) -> DataScope {
     let cwd = project.relative(session.cwd());
-    DataScope { targets: targets.to_vec(), cwd, with_deps, recursive }
+    DataScope { targets: session.targets(project, targets), cwd, with_deps, recursive }
 }

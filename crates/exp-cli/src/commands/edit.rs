@@ -67,7 +67,7 @@ fn save(session: &mut Session<'_, '_>, args: &SaveArgs) -> Outcome {
         message: args.message.clone(),
         existing: if args.force { OnExisting::Replace } else { OnExisting::Refuse },
         include: include.map(|path| inside(&path.to_string_lossy())).collect::<Result<_, _>>()?,
-        targets: args.targets.clone(),
+        targets: session.targets(&project, &args.targets),
         cwd: cwd.clone(),
     };
     let is_dvc = session.is_dvc();

@@ -214,7 +214,7 @@ fn update(session: &mut Session<'_, '_>, args: &UpdateArgs) -> Outcome {
     let cwd = project.relative(session.cwd());
     let request = UpdateRequest {
         scope: DataScope {
-            targets: args.targets.clone(),
+            targets: session.targets(&project, &args.targets),
             cwd: cwd.clone(),
             with_deps: false,
             recursive: args.recursive,

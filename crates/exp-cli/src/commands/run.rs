@@ -353,7 +353,7 @@ fn pull_missing(
 ) -> Result<(), Failure> {
     // A pattern or a group is no name of data; then everything is received.
     let is_plain = !flags.glob && !flags.all_pipelines && !flags.pipeline;
-    let targets = if is_plain { flags.targets.clone() } else { Vec::new() };
+    let targets = if is_plain { session.targets(project, &flags.targets) } else { Vec::new() };
     let scope = DataScope {
         targets,
         cwd: project.relative(session.cwd()),
@@ -480,7 +480,7 @@ fn selection(
         return Ok(Selection::of_dir(cwd)?.reaching(reach));
     }
     let mut targets = Vec::new();
-    for text in &flags.targets {
+    for text in &session.targets(project, &flags.targets) {
         let dir =
             cwd.join(text).ok().filter(|dir| flags.recursive && dir.under(project.root()).is_dir());
         targets.push(match dir {

@@ -183,7 +183,8 @@ fn list(session: &mut Session<'_, '_>, args: &StageListArgs) -> Outcome {
     let ids: Vec<StageId> = if args.all {
         pipeline.stages().iter().map(|stage| stage.id.clone()).collect()
     } else {
-        let found = listed(&project, &pipeline, &cwd, args);
+        let targets = session.targets(&project, &args.targets);
+        let found = listed(&project, &pipeline, &cwd, (&targets, args.recursive));
         found.map_err(|error| select_failure(session, &project, error))?
     };
     let names: Vec<String> = ids.iter().map(|id| id.address(&cwd)).collect();
@@ -204,15 +205,14 @@ fn listed(
     project: &Project,
     pipeline: &exp_engine::core::Pipeline,
     cwd: &RelPath,
-    args: &StageListArgs,
+    (texts, recursive): (&[String], bool),
 ) -> Result<Vec<StageId>, Error> {
-    if args.targets.is_empty() {
+    if texts.is_empty() {
         return Ok(select(pipeline, &Selection::of_dir(cwd)?.reaching(Reach::Single))?);
     }
     let mut targets = Vec::new();
-    for text in &args.targets {
-        let dir =
-            cwd.join(text).ok().filter(|dir| args.recursive && dir.under(project.root()).is_dir());
+    for text in texts {
+        let dir = cwd.join(text).ok().filter(|dir| recursive && dir.under(project.root()).is_dir());
         targets.push(match dir {
             Some(dir) => Target::Dir(dir),
             None => Target::parse(text, cwd)?,
@@ -267,7 +267,7 @@ fn set_frozen(session: &mut Session<'_, '_>, args: &FreezeArgs, frozen: bool) ->
     let cwd = project.relative(session.cwd());
     let verb = if frozen { "freeze" } else { "unfreeze" };
     let mut status = ExitStatus::DONE;
-    for text in &args.targets {
+    for text in &session.targets(&project, &args.targets) {
         let done = Target::parse(text, &cwd).map_err(Error::from).and_then(|target| {
             let id = match target {
                 Target::Stage { file, name } => StageId::named(file, name),

@@ -57,7 +57,7 @@ fn show_status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
     let request = StatusRequest {
-        targets: args.targets.clone(),
+        targets: session.targets(&project, &args.targets),
         cwd: cwd.clone(),
         with_upstream: args.with_deps,
         recursive: args.recursive,
@@ -85,7 +85,7 @@ fn show_status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
     if args.json {
         session.print(&json::line(&value(&forecast, holds.as_ref())))?;
     } else if !session.common.quiet {
-        let text = text(&forecast, holds.as_ref(), session.line_width());
+        let text = text((&forecast, &cwd), holds.as_ref(), session.line_width());
         session.print(&if session.io.unicode { text } else { summary::ascii(&text) })?;
     }
     Ok(if session.common.quiet && !is_clean { ExitStatus::FAILED } else { ExitStatus::DONE })
@@ -146,9 +146,9 @@ fn held(holds: Holds) -> Held {
     }
 }
 
-fn text(forecast: &Forecast, holds: Option<&Held>, columns: usize) -> String {
+fn text((forecast, cwd): (&Forecast, &RelPath), holds: Option<&Held>, columns: usize) -> String {
     let shown = forecast.stages.iter().filter(|stage| stage.expect != Expect::Nothing);
-    let width = shown.map(|stage| stage.id.to_string().chars().count()).max().unwrap_or(0);
+    let width = shown.map(|stage| stage.id.address(cwd).chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     let mut n_fresh = 0;
     for stage in &forecast.stages {
@@ -158,7 +158,7 @@ fn text(forecast: &Forecast, holds: Option<&Held>, columns: usize) -> String {
         }
         let symbol = forecast::Mark::of(stage).symbol();
         let words = forecast::sentence(stage);
-        let line = format!(" {symbol} {:<width$}  {words}", stage.id.to_string());
+        let line = format!(" {symbol} {:<width$}  {words}", stage.id.address(cwd));
         text.push_str(&format!("{}\n", table::cut(&line, columns)));
     }
     if forecast.stages.is_empty() {
@@ -192,8 +192,11 @@ fn value(forecast: &Forecast, holds: Option<&Held>) -> Value {
 fn show_why(session: &mut Session<'_, '_>, args: &WhyArgs) -> Outcome {
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
-    let request =
-        ExplainRequest { targets: args.targets.clone(), cwd, ..ExplainRequest::default() };
+    let request = ExplainRequest {
+        targets: session.targets(&project, &args.targets),
+        cwd: cwd.clone(),
+        ..ExplainRequest::default()
+    };
     let explained = session.look(|ctx| project.explain(ctx, &request))?;
     if args.json {
         let stages = explained.iter().map(why::value).collect();
@@ -207,7 +210,7 @@ fn show_why(session: &mut Session<'_, '_>, args: &WhyArgs) -> Outcome {
     let now: Timestamp = project.now();
     let width = session.io.width;
     for explanation in &explained {
-        let text = why::text(explanation, now, width);
+        let text = why::text((explanation, &cwd), now, width);
         session.print(&if session.io.unicode { text } else { summary::ascii(&text) })?;
     }
     Ok(ExitStatus::DONE)

@@ -35,7 +35,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         dvc: None,
         topic: Topic::Compare,
         about: "Show how a run ended and what it printed, or log values of a step",
-        long: "Show how a run ended, and what its stages printed, stage by stage. Logs are kept of the last 20 runs on this \
+        long: "Show how a run ended and what it printed, or log values of a step.\n\nStage by stage. Logs are kept of the last 20 runs on this \
                machine, finished or not; of a run that did not finish they are part of its record, and stay with \
                it.\n\nWith KEY=VALUE, log values from a script, in the files of DVCLive: the latest of each metric in \
                dvclive/metrics.json, with --step a line in dvclive/plots/metrics/KEY.tsv too, with --params parameters in \

@@ -84,7 +84,7 @@ fn job(name: &str, problem: JobProblem) -> Vec<String> {
 
 fn import(error: &ImportError) -> Vec<String> {
     let text = match error {
-        ImportError::Exists { .. } => "give `--force` to replace it, or `--out` for another place",
+        ImportError::Exists { .. } => "give `--force` to replace it, or another place for it",
         ImportError::NotInRepository { .. } => "run `exp data list -R URL` for what is there",
         ImportError::NotData { .. } => "without `--show-url` it is fetched from Git",
         ImportError::MissingObjects { .. } => {

@@ -1,6 +1,8 @@
 //! Why stages are what they are, in full: old and new values, digests, files, commands.
 
-use exp_engine::core::{Artifact, Change, Command, Expect, Reason, Timestamp, Value, Verdict};
+use exp_engine::core::{
+    Artifact, Change, Command, Expect, Reason, RelPath, Timestamp, Value, Verdict,
+};
 use exp_engine::{Cause, DataDiffEntry, Explanation, Since};
 
 use super::forecast::{Mark, follows, from_words, missing};
@@ -9,12 +11,20 @@ use super::{json, reason, table, time};
 /// How many files of a directory are listed.
 const FILES: usize = 10;
 
-/// Explains one stage: a line that says what would be done with it, and below it each thing that differs. What is too
+/// Explains one stage to someone in the directory `cwd`: a line that says what would be done with it, and below it each thing that differs. What is too
 /// long for a line of `width` columns goes on in the next one.
-pub(crate) fn text(explanation: &Explanation, now: Timestamp, width: usize) -> String {
+pub(crate) fn text(
+    (explanation, cwd): (&Explanation, &RelPath),
+    now: Timestamp,
+    width: usize,
+) -> String {
     let stage = &explanation.forecast;
-    let mut text =
-        format!(" {} {}  {}\n", Mark::of(stage).symbol(), stage.id, head(explanation, now));
+    let mut text = format!(
+        " {} {}  {}\n",
+        Mark::of(stage).symbol(),
+        stage.id.address(cwd),
+        head(explanation, now)
+    );
     let rows = rows(&explanation.causes, stage.expect == Expect::Fail);
     let subject_width = rows
         .iter()

@@ -72,7 +72,7 @@ fn what_is_in_the_way_is_named_with_what_helps() -> Outcome {
         "exp data get-url ../x",
         5,
         "",
-        "error: `x` exists already\nhint: give `--force` to replace it, or `--out` for another place\n",
+        "error: `x` exists already\nhint: give `--force` to replace it, or another place for it\n",
     );
     sandbox.check("exp data get-url -f ../x", 0, "", "x  1 file, 2 B\n");
     assert_eq!(sandbox.read("x")?, "1\n");

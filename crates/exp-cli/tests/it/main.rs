@@ -19,6 +19,7 @@ mod show;
 mod sweep;
 mod sync;
 mod table;
+mod targets;
 mod verbs;
 mod zone;
 

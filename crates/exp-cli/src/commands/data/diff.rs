@@ -13,7 +13,11 @@ use crate::view::{data_diff, json};
 pub(super) fn diff(session: &mut Session<'_, '_>, args: &DiffArgs) -> Outcome {
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
-    let scope = DataScope { targets: args.targets.clone(), cwd, ..DataScope::default() };
+    let scope = DataScope {
+        targets: session.targets(&project, &args.targets),
+        cwd,
+        ..DataScope::default()
+    };
     let with_missing = args.b_rev.is_none();
     let found = if project.git().head().map_err(Error::from)?.commit.is_none() {
         // Without a commit there is nothing to compare with.

@@ -13,7 +13,11 @@ pub(super) fn remove(session: &mut Session<'_, '_>, args: &RemoveArgs) -> Outcom
     let project = session.project()?;
     let cwd = project.relative(session.cwd());
     let outs = if args.outs { UntrackedOuts::Remove } else { UntrackedOuts::Leave };
-    let request = UntrackRequest { targets: args.targets.clone(), cwd: cwd.clone(), outs };
+    let request = UntrackRequest {
+        targets: session.targets(&project, &args.targets),
+        cwd: cwd.clone(),
+        outs,
+    };
     let report = match session.look(|ctx| project.untrack(ctx, &request)) {
         Ok(report) => report,
         Err(error) => return Err(words::of_remove(session, &project, error)),
