@@ -20,8 +20,8 @@ pub(super) const COMMANDS: &[CommandSpec] = &[command! {
     dvc: None,
     topic: Topic::Compare,
     about: "Write a report of experiments: table, changes, curves",
-    long: "Write a report of experiments for a pull request or a mail: their table, what changed in metrics, parameters, \
-           code and data, and their curves.\n\nMarkdown has curves as charts of characters; an HTML page has them drawn, \
+    long: "Write a report of experiments: table, changes, curves.\n\nFor a pull request or a mail: their table, what \
+           changed in metrics, parameters, code and data, and their curves. Markdown has curves as charts of characters; an HTML page has them drawn, \
            and images. It is one file, opens without a network, and runs nothing that comes from data.\n\nExamples:\n  exp \
            report > report.md\n  exp report best -o report.html\n  exp report workspace --base main --md",
     dvc_failure: DvcFailure::PLAIN,
