@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::metric::MetricPoint;
 use crate::plan::Reason;
 use crate::port::Exit;
 use crate::report::Failure;
@@ -47,7 +48,7 @@ pub enum Event<'a> {
 }
 
 /// What can happen to a stage, in this order: one of `Fresh`, `Restored`, `Started`, `Verified`, `Skipped`, `Open` or
-/// `Failed`, before it perhaps `Waiting`; after `Started` any number of `Waiting`, `Command`, `Output` and `Retrying`, then `Finished`, and `Failed` if it did not succeed
+/// `Failed`, before it perhaps `Waiting`; after `Started` any number of `Waiting`, `Command`, `Output`, `Metrics` and `Retrying`, then `Finished`, and `Failed` if it did not succeed
 /// and was not stopped on request. `Locked` comes last.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -77,6 +78,11 @@ pub enum StageEvent<'a> {
         stream: Stream,
         /// The bytes as they came.
         bytes: &'a [u8],
+    },
+    /// It wrote values of metrics, if somebody wants to know while it runs.
+    Metrics {
+        /// The values, never none; those of one metric in the order in which they were written.
+        points: &'a [MetricPoint],
     },
     /// It waits, before it is looked at again or before its commands start.
     Waiting {

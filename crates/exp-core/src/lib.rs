@@ -120,6 +120,7 @@ mod graph;
 mod ignore;
 mod json;
 mod lock;
+mod metric;
 mod path;
 mod pipeline;
 mod plan;
@@ -154,6 +155,7 @@ pub use lock::{
     ExtrasFile, FileVersion, LockEntry, LockError, LockFile, RecordedFile, StageLock,
     experiment_hash,
 };
+pub use metric::MetricPoint;
 pub use path::{Location, PathError, RelPath, is_repository_name};
 pub use pipeline::{
     ArgumentStyle, EditError, OutDefinition, PipelineError, PipelineFault, PipelineFile, Place,

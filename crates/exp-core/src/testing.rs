@@ -274,7 +274,7 @@ impl EventSink for Recorder {
                 StageEvent::Verified => format!("{stage} verified"),
                 StageEvent::Started { .. } => format!("{stage} started"),
                 StageEvent::Command { line } => format!("{stage} > {line}"),
-                StageEvent::Output { .. } => return,
+                StageEvent::Output { .. } | StageEvent::Metrics { .. } => return,
                 StageEvent::Finished { success: true, .. } => format!("{stage} succeeded"),
                 StageEvent::Finished { success: false, .. } => format!("{stage} ended badly"),
                 StageEvent::Failed { failure } => format!("{stage} failed: {failure}"),
