@@ -45,6 +45,14 @@ struct Line {
     at: u64,
 }
 
+impl Project {
+    /// Returns how long stages usually take on this machine, by address; those that never ran to their end are not there.
+    pub fn typical_times(&self) -> HashMap<String, Duration> {
+        let known = History::of(self).read().into_iter();
+        known.filter_map(|(stage, past)| Some((stage, past.typical?))).collect()
+    }
+}
+
 impl History {
     /// Returns the notes of `project`; of a private work tree nothing is left, so ask for those of the workspace.
     pub(crate) fn of(project: &Project) -> Self {

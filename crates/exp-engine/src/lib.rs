@@ -90,6 +90,7 @@ mod history;
 mod hold;
 mod import;
 mod init;
+mod live;
 mod logs;
 mod machine;
 mod manifests;
@@ -175,6 +176,7 @@ pub use import::{
 pub use init::{
     CommandStage, FirstStage, InitError, InitOptions, InitPlan, InitReport, init, plan_init,
 };
+pub use live::{LiveRun, LiveRuns};
 pub use logs::StageLog;
 pub use machine::Machine;
 pub use migrate::MigratedFiles;

@@ -191,7 +191,7 @@ impl Logs {
     }
 
     /// Returns the file of a stage. What a name cannot hold stands as `%` and two digits.
-    fn file(&self, stage: &str) -> PathBuf {
+    pub(crate) fn file(&self, stage: &str) -> PathBuf {
         let mut name = String::new();
         for character in stage.chars() {
             match character {
@@ -263,7 +263,7 @@ fn append(path: &Path) -> std::io::Result<File> {
 }
 
 /// Returns the path with `.` and an ending behind its name.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(ending);

@@ -101,6 +101,13 @@ pub(crate) fn workspace_run(project: &Project) -> Option<(RunJournal, u32)> {
     })
 }
 
+/// Returns the runs that are under way, each with the name of its journal. On another machine only those in private work
+/// trees are known.
+pub(crate) fn under_way(project: &Project) -> Result<Vec<(PathBuf, RunJournal)>, Error> {
+    let journals = journals(project)?.into_iter().filter(|(_, journal)| !is_over(journal));
+    Ok(journals.filter_map(|(path, journal)| Some((path, journal.run?))).collect())
+}
+
 fn journals(project: &Project) -> Result<Vec<(PathBuf, Journal)>, Error> {
     let dir = project.scratch().join("ops");
     let Ok(listing) = fs::read_dir(&dir) else { return Ok(Vec::new()) };

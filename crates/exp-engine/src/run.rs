@@ -50,6 +50,9 @@ pub struct ReproRequest {
     /// Whether the outputs of an earlier run with the same inputs are fetched from their remotes when the store lacks them.
     /// Whatever is recorded of earlier runs has to be in the store's run cache already: see [`Project::fetch_data`].
     pub fetch: bool,
+    /// Whether metrics are told while they are written, as [`StageEvent::Metrics`](exp_core::StageEvent::Metrics). Files are
+    /// looked at for that some times a second.
+    pub live: bool,
 }
 
 /// What came of a reproduction.

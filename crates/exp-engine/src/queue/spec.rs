@@ -197,6 +197,7 @@ impl JobSpec {
                 trace: None,
                 bring: wire.pull,
                 fetch: wire.pull,
+                live: false,
             },
             cwd: RelPath::new(&wire.cwd)?,
             overrides: wire.overrides,

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use exp_core::{
-    Cancel, Ctx, Event, ExecuteOptions, Exit, Job, Location, Pipeline, RelPath, RunReport,
-    Selection, Sources, Stage, StageEvent, StageExecutor, StageId, StageOutcome, StageSettings,
-    Until, execute,
+    Cancel, Ctx, Event, ExecuteOptions, Exit, Job, Location, Pipeline, PipelineFile, RelPath,
+    RunReport, Selection, Sources, Stage, StageEvent, StageExecutor, StageId, StageOutcome,
+    StageSettings, Until, execute,
 };
 
 use crate::change::Changes;
 use crate::error::Error;
 use crate::history::History;
 use crate::hold::Hold;
+use crate::live;
 use crate::logs::Logs;
 use crate::machine::Lease;
 use crate::ports::{IgnoreBelow, WorkspaceArtifacts, WorkspaceInputs};
@@ -132,7 +133,8 @@ impl<'p> Session<'p> {
         let shell = shell.with_watch(Box::new(note));
         let recorded = |id: &StageId| self.view.recorded(id).cloned();
         let sources = Sources { recorded: &recorded, inputs: &inputs, artifacts: &artifacts };
-        let executor = Launching { project, shell: &shell, hold };
+        let files = request.live.then_some(self.view.files.as_slice());
+        let executor = Launching { project, shell: &shell, hold, files };
         let job =
             Job { pipeline: &self.pipeline, order: &self.order, sources, executor: &executor };
         let noting = |event: Event<'_>| {
@@ -153,6 +155,8 @@ struct Launching<'a> {
     project: &'a Project,
     shell: &'a ShellExecutor,
     hold: &'a Hold,
+    /// What the `dvc.yaml` files declare beside stages, if metrics are told while they are written.
+    files: Option<&'a [PipelineFile]>,
 }
 
 impl Launching<'_> {
@@ -194,7 +198,13 @@ impl Launching<'_> {
 impl StageExecutor for Launching<'_> {
     fn run(&self, ctx: &Ctx<'_>, stage: &Stage) -> StageOutcome {
         self.hold.released(|| match self.claim(ctx, stage) {
-            Ok((launch, _lease)) => self.shell.run_with(ctx, stage, &launch),
+            Ok((launch, _lease)) => {
+                let run = |ctx: &Ctx<'_>| self.shell.run_with(ctx, stage, &launch);
+                match self.files {
+                    Some(files) => live::followed(ctx, self.project.root(), files, stage, run),
+                    None => run(ctx),
+                }
+            }
             Err(exit) => StageOutcome { exit, took: Duration::ZERO },
         })
     }

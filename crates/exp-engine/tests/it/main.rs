@@ -7,6 +7,7 @@ mod data;
 mod edit;
 mod gc;
 mod import;
+mod live;
 mod mounts;
 mod parallel;
 mod queue;

@@ -1,0 +1,301 @@
+//! Metrics of runs while they are written: files that grow, documents that are written anew, standard output.
+//!
+//! Files are looked at every [`PERIOD`], by their size and time; what was appended is read and nothing else. There is no
+//! notification of the system in it, so it works on every file system, and a file that nobody has changed costs one call.
+//! Reasons and limits: `docs/design/0010-live.md`.
+
+mod file;
+mod place;
+mod runs;
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use exp_core::{Ctx, Event, MetricPoint, PipelineFile, Stage, StageEvent, Stream, Warning};
+use exp_params::{LiveFormat, LiveReader};
+
+use file::{Followed, Rank};
+use place::{Place, places};
+
+pub use runs::{LiveRun, LiveRuns};
+
+/// How often files are looked at. What is written is told within this and what a frontend needs to show it.
+const PERIOD: Duration = Duration::from_millis(75);
+
+/// More files and directories than these are not followed.
+const MOST_FILES: usize = 2_000;
+const MOST_DIRS: usize = 256;
+
+/// A time that is younger may be that of several changes: clocks of file systems go in steps.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Who standard output is, among the sources of a metric.
+const OUTPUT: &str = "standard output";
+
+/// What counts as written by a run.
+#[derive(Debug, Clone, Copy)]
+enum Since {
+    /// What is written from now on.
+    Now,
+    /// Files that were written at this time or later.
+    Time(SystemTime),
+}
+
+/// What a look has found.
+#[derive(Debug, Default)]
+struct Found {
+    points: Vec<MetricPoint>,
+    /// Files that are left alone from now on, and why.
+    problems: Vec<(PathBuf, String)>,
+}
+
+/// Follows the files of one run.
+#[derive(Debug)]
+struct Follower {
+    places: Vec<Place>,
+    dirs: Vec<Dir>,
+    /// The finest first.
+    files: Vec<Followed>,
+    known: HashSet<PathBuf>,
+    since: Since,
+    /// Who tells of a metric.
+    owners: HashMap<String, (Rank, String)>,
+}
+
+/// A directory that is looked into.
+#[derive(Debug)]
+struct Dir {
+    path: PathBuf,
+    /// The place that it belongs to, by its number.
+    place: usize,
+    /// Its time when it was looked into; `None` when it has to be again.
+    seen: Option<SystemTime>,
+    depth: usize,
+}
+
+/// Directories are looked into so deep below a place.
+const DEEPEST: usize = 5;
+
+impl Follower {
+    /// Follows what is written at these places.
+    fn new(places: Vec<Place>, since: Since) -> Self {
+        let (dirs, files, known) = (Vec::new(), Vec::new(), HashSet::new());
+        let mut follower = Self { places, dirs, files, known, since, owners: HashMap::new() };
+        if matches!(since, Since::Now) {
+            // What is there already is not of this run.
+            follower.search(SystemTime::now());
+            for file in &mut follower.files {
+                file.pass_over();
+            }
+        }
+        follower
+    }
+
+    /// Follows one more file, which is read as `format` says.
+    fn follow(&mut self, path: PathBuf, format: LiveFormat) {
+        if self.known.insert(path.clone()) {
+            self.files.push(Followed::output(path, format, OUTPUT));
+        }
+    }
+
+    /// Reads what was written since the last look.
+    fn look(&mut self) -> Found {
+        let now = SystemTime::now();
+        self.search(now);
+        let mut found = Found::default();
+        let mut points = Vec::new();
+        for file in &mut self.files {
+            if let Err(problem) = file.look(now, &mut points) {
+                found.problems.push((file.path().to_path_buf(), problem));
+            }
+            let (rank, source) = (file.rank(), file.source());
+            for point in points.drain(..) {
+                found.points.extend(owned(&mut self.owners, point, rank, source, file.title()));
+            }
+        }
+        found
+    }
+
+    /// Reads last lines whose end nobody wrote, when nothing will be written any more.
+    fn finish(&mut self) -> Found {
+        let mut found = self.look();
+        let mut points = Vec::new();
+        for file in &mut self.files {
+            file.finish(&mut points);
+            let (rank, source) = (file.rank(), file.source());
+            for point in points.drain(..) {
+                found.points.extend(owned(&mut self.owners, point, rank, source, file.title()));
+            }
+        }
+        found
+    }
+
+    /// Keeps of points that a program printed those that no file tells of.
+    fn keep_printed(&mut self, points: &mut Vec<MetricPoint>) {
+        let kept = points.drain(..);
+        *points = kept
+            .filter_map(|point| owned(&mut self.owners, point, Rank::Output, OUTPUT, ""))
+            .collect();
+    }
+
+    /// Finds files that are new.
+    fn search(&mut self, now: SystemTime) {
+        let n_files = self.files.len();
+        for at in 0..self.places.len() {
+            let place = &self.places[at];
+            if self.known.contains(&place.path) {
+                continue;
+            }
+            let Ok(found) = fs::metadata(&place.path) else { continue };
+            let path = place.path.clone();
+            if found.is_dir() {
+                self.known.insert(path.clone());
+                self.dirs.push(Dir { path, place: at, seen: None, depth: 0 });
+            } else {
+                self.add(path, at, found.modified().ok());
+            }
+        }
+        let mut at = 0;
+        while at < self.dirs.len() {
+            self.look_into(at, now);
+            at += 1;
+        }
+        if self.files.len() > n_files {
+            self.files.sort_by_key(Followed::rank);
+        }
+    }
+
+    fn look_into(&mut self, at: usize, now: SystemTime) {
+        let dir = &mut self.dirs[at];
+        let modified = fs::metadata(&dir.path).and_then(|found| found.modified());
+        let Ok(modified) = modified else {
+            dir.seen = None;
+            return;
+        };
+        if dir.seen == Some(modified) {
+            return;
+        }
+        let is_settled = now.duration_since(modified).is_ok_and(|age| age > TICK);
+        dir.seen = is_settled.then_some(modified);
+        let (place, depth, path) = (dir.place, dir.depth, dir.path.clone());
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if self.known.contains(&path) {
+                continue;
+            }
+            // A link to a directory may lead back to it.
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                if depth < DEEPEST && self.dirs.len() < MOST_DIRS {
+                    self.known.insert(path.clone());
+                    self.dirs.push(Dir { path, place, seen: None, depth: depth + 1 });
+                }
+            } else {
+                let modified = entry.metadata().and_then(|found| found.modified());
+                self.add(path, place, modified.ok());
+            }
+        }
+    }
+
+    /// Follows a file if it may have metrics.
+    fn add(&mut self, path: PathBuf, place: usize, modified: Option<SystemTime>) {
+        if self.files.len() >= MOST_FILES {
+            return;
+        }
+        self.known.insert(path.clone());
+        let Some(mut file) = Followed::at(path, &self.places[place]) else { return };
+        if let (Since::Time(since), Some(modified)) = (self.since, modified)
+            && modified < since
+        {
+            file.pass_over();
+        }
+        self.files.push(file);
+    }
+}
+
+/// Decides whether a point counts, and what it is called: the finest source of a metric has it, and a second one of the
+/// same kind has it under the name of its file.
+fn owned(
+    owners: &mut HashMap<String, (Rank, String)>,
+    mut point: MetricPoint,
+    rank: Rank,
+    source: &str,
+    title: &str,
+) -> Option<MetricPoint> {
+    for _ in 0..2 {
+        match owners.get(&point.name) {
+            Some((_, owner)) if owner == source => return Some(point),
+            Some((other, _)) if *other < rank => return None,
+            Some((other, _)) if *other == rank => point.name = format!("{title}.{}", point.name),
+            _ => {
+                owners.insert(point.name.clone(), (rank, source.to_owned()));
+                return Some(point);
+            }
+        }
+    }
+    None
+}
+
+/// Runs a stage with `work` and tells of the metrics that it writes meanwhile. `root` is that of its workspace, `files` what
+/// its `dvc.yaml` files declare.
+pub(crate) fn followed<T>(
+    ctx: &Ctx<'_>,
+    root: &Path,
+    files: &[PipelineFile],
+    stage: &Stage,
+    work: impl FnOnce(&Ctx<'_>) -> T,
+) -> T {
+    let follower = Mutex::new(Follower::new(places(root, files, [stage]), Since::Now));
+    let lock = || follower.lock().unwrap_or_else(PoisonError::into_inner);
+    let printed = Mutex::new(LiveReader::new(LiveFormat::Words));
+    let tell = |found: Found| {
+        if !found.points.is_empty() {
+            let what = StageEvent::Metrics { points: &found.points };
+            ctx.emit(Event::Stage { stage: &stage.id, what });
+        }
+        for (path, why) in found.problems {
+            let what = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            ctx.warn(&Warning::Unreadable { what, why });
+        }
+    };
+    let sink = |event: Event<'_>| {
+        let mut points = Vec::new();
+        if let Event::Stage { stage: id, what: StageEvent::Output { stream: Stream::Out, bytes } } =
+            &event
+            && **id == stage.id
+        {
+            let mut reader = printed.lock().unwrap_or_else(PoisonError::into_inner);
+            // Whatever is no word is passed over, so there is no error.
+            let _infallible = reader.feed(bytes, &mut points);
+        }
+        ctx.emit(event);
+        if !points.is_empty() {
+            lock().keep_printed(&mut points);
+            tell(Found { points, problems: Vec::new() });
+        }
+    };
+    let noted = Ctx::new(&sink, ctx.cancel_token().clone());
+    let done = thread::scope(|scope| {
+        // Dropping the sender ends the thread, also when the work panics.
+        let (_working, ended) = channel::<()>();
+        scope.spawn(|| {
+            let ended = ended;
+            while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                let found = lock().look();
+                tell(found);
+            }
+        });
+        work(&noted)
+    });
+    let last = lock().finish();
+    tell(last);
+    done
+}
+
+#[cfg(test)]
+mod tests;
