@@ -62,7 +62,11 @@ const TABLE: &[Row] = &[
             "toml_edit",
         ],
     },
-    Row { name: "exp-plots", ours: &["exp-core"], others: &["indexmap", "unicode-width"] },
+    Row {
+        name: "exp-plots",
+        ours: &["exp-core"],
+        others: &["indexmap", "plotters", "unicode-width"],
+    },
     Row {
         name: "exp-refs",
         ours: &["exp-core"],

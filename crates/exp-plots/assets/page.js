@@ -25,7 +25,11 @@
       const spec = JSON.parse(script.textContent);
       // What a document says about how it is embedded is not for it to say.
       delete spec.usermeta;
-      vegaEmbed(place, spec, options).catch((error) => fail(place, error));
+      // The view stays there for whoever looks at it from the console.
+      vegaEmbed(place, spec, options).then(
+        (drawn) => (place.view = drawn.view),
+        (error) => fail(place, error),
+      );
     } catch (error) {
       fail(place, error);
     }

@@ -9,7 +9,7 @@ use crate::frame::Frame;
 use crate::plot::PointsPlot;
 
 mod canvas;
-mod grid;
+pub(crate) mod grid;
 
 /// How a chart is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn chart(plot: &PointsPlot, options: ChartOptions) -> Chart {
 /// Returns the lines of a plot, one for each series of each revision, and how many values are no numbers.
 ///
 /// Where the horizontal axis has no number at all, rows are counted.
-fn lines(plot: &PointsPlot) -> (Vec<Line>, usize) {
+pub(crate) fn lines(plot: &PointsPlot) -> (Vec<Line>, usize) {
     let mut n_skipped = 0;
     let lines = plot.points.iter().map(|frame| {
         let x = plot.filled.x.as_deref().and_then(|name| frame.column(name));
@@ -109,7 +109,7 @@ fn lines(plot: &PointsPlot) -> (Vec<Line>, usize) {
 }
 
 /// Names a line by its revision, and by its series where there are several.
-fn label(plot: &PointsPlot, frame: &Frame) -> String {
+pub(crate) fn label(plot: &PointsPlot, frame: &Frame) -> String {
     let text = |name: &str| frame.column(name).map(|column| column.text(0)).unwrap_or_default();
     let (rev, file, field) = (text("rev"), text("filename"), text("field"));
     let differs = |of: fn(&(String, String)) -> &String| {

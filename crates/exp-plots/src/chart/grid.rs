@@ -5,14 +5,22 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 
 use super::{Chart, ChartOptions, Piece, blanks, columns, cut, label, short};
+use crate::frame::Frame;
 use crate::plot::PointsPlot;
 
 /// More rows than this are left out, and told.
 const MAX_BARS: usize = 40;
 
-/// Draws a bar for each row: the horizontal axis is how long, the vertical one what it is of.
-pub(super) fn bars(plot: &PointsPlot, sorted: bool, options: ChartOptions) -> Chart {
-    let mut bars: Vec<(String, usize, f64)> = Vec::new();
+/// A bar: what it is of, the number of its line, how long it is.
+pub(crate) type Bar = (String, usize, f64);
+
+/// How often each pair of values stands in a row of a frame: across and down.
+pub(crate) type Counts = IndexMap<(String, String), usize>;
+
+/// Returns a bar for each row, and how many rows have no number: the horizontal axis is how long, the vertical one what it
+/// is of.
+pub(crate) fn bars_of(plot: &PointsPlot, sorted: bool) -> (Vec<Bar>, usize) {
+    let mut bars: Vec<Bar> = Vec::new();
     let mut n_skipped = 0;
     for (number, frame) in plot.points.iter().enumerate() {
         let column = |name: &Option<String>| name.as_deref().and_then(|name| frame.column(name));
@@ -27,6 +35,12 @@ pub(super) fn bars(plot: &PointsPlot, sorted: bool, options: ChartOptions) -> Ch
     if sorted {
         bars.sort_by(|a, b| b.2.total_cmp(&a.2));
     }
+    (bars, n_skipped)
+}
+
+/// Draws a bar for each row.
+pub(super) fn bars(plot: &PointsPlot, sorted: bool, options: ChartOptions) -> Chart {
+    let (mut bars, n_skipped) = bars_of(plot, sorted);
     let n_more = bars.len().saturating_sub(MAX_BARS);
     bars.truncate(MAX_BARS);
     let longest = bars.iter().map(|(_, _, length)| length.abs()).fold(0.0, f64::max);
@@ -69,23 +83,31 @@ pub(super) fn bars(plot: &PointsPlot, sorted: bool, options: ChartOptions) -> Ch
     Chart { rows, n_skipped }
 }
 
+/// Counts how often each pair of values stands in a row; `None` without both columns.
+pub(crate) fn counts_of(plot: &PointsPlot, frame: &Frame) -> Option<Counts> {
+    let column = |name: &Option<String>| name.as_deref().and_then(|name| frame.column(name));
+    let (x, y) = (column(&plot.filled.x)?, column(&plot.filled.y)?);
+    let mut counts = Counts::new();
+    for row in 0..frame.n_rows() {
+        *counts.entry((plain(&x.text(row)), plain(&y.text(row)))).or_default() += 1;
+    }
+    Some(counts)
+}
+
+/// Returns the different values of one side of pairs, sorted.
+pub(crate) fn side(counts: &Counts, of: fn(&(String, String)) -> &String) -> Vec<&String> {
+    let mut names: Vec<&String> = counts.keys().map(of).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Counts how often each pair of values stands in a row: a table for each revision, the vertical axis down.
 pub(super) fn counts(plot: &PointsPlot, options: ChartOptions) -> Chart {
     let mut rows = Vec::new();
     for frame in &plot.points {
-        let column = |name: &Option<String>| name.as_deref().and_then(|name| frame.column(name));
-        let (Some(x), Some(y)) = (column(&plot.filled.x), column(&plot.filled.y)) else { continue };
-        let mut counts: IndexMap<(String, String), usize> = IndexMap::new();
-        for row in 0..frame.n_rows() {
-            *counts.entry((plain(&x.text(row)), plain(&y.text(row)))).or_default() += 1;
-        }
-        let sorted = |of: fn(&(String, String)) -> &String| {
-            let mut names: Vec<&String> = counts.keys().map(of).collect();
-            names.sort();
-            names.dedup();
-            names
-        };
-        let (across, down) = (sorted(|(x, _)| x), sorted(|(_, y)| y));
+        let Some(counts) = counts_of(plot, frame) else { continue };
+        let (across, down) = (side(&counts, |(x, _)| x), side(&counts, |(_, y)| y));
         rows.push(vec![Piece::plain(label(plot, frame))]);
         let margin =
             down.iter().map(|name| columns(name)).max().unwrap_or(0).min(options.width / 3);
