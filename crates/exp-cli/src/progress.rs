@@ -10,8 +10,8 @@ use exp_engine::core::{Cancel, EventSink};
 
 pub(crate) use dvc::{DvcSink, failure_text};
 pub(crate) use line::Line;
-pub(crate) use live::Stages;
-pub(crate) use ndjson::{NdjsonSink, ended};
+pub(crate) use live::{Passing, Size, Stages};
+pub(crate) use ndjson::{NdjsonSink, ended, point};
 pub(crate) use plain::PlainSink;
 
 /// A sink that also says what a signal did.

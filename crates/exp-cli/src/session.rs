@@ -14,12 +14,13 @@ use exp_engine::{ConfigFiles, Project, ProjectOptions, ShellOptions};
 use crate::diagnostic::Failure;
 use crate::grammar::Grammar;
 use crate::io::Io;
-use crate::progress::{DvcSink, Line, NdjsonSink, PlainSink, Progress};
+use crate::progress::{DvcSink, Line, NdjsonSink, PlainSink, Progress, Size};
 use crate::signals::{self, Patience};
+use crate::view::live::Reference;
 use crate::zone;
 
 /// How often what is shown of running stages is brought up to date although they write nothing.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(100);
 
 /// Flags that every command has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -166,13 +167,33 @@ impl Session<'_, '_> {
 
     /// Does something long: events are shown as the grammar shows them, and signals end it as `how` says.
     pub(crate) fn perform<T>(&mut self, how: Perform, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
+        self.perform_beside(how, Reference::default(), work)
+    }
+
+    /// Returns whether running stages are redrawn in place.
+    pub(crate) fn draws_stages(&self) -> bool {
+        let is_dumb = self.io.env.var("TERM").is_some_and(|term| term == "dumb");
+        self.io.err_is_terminal && !is_dumb && !self.common.quiet && !self.is_dvc()
+    }
+
+    /// As [`Session::perform`]; stages that run are compared with `reference`.
+    pub(crate) fn perform_beside<T>(
+        &mut self,
+        how: Perform,
+        reference: Reference,
+        work: impl FnOnce(&Ctx<'_>) -> T,
+    ) -> T {
         let token = CancelToken::new();
         let handles_signals = self.io.handles_signals;
         let (unicode, quiet) = (self.io.unicode, self.common.quiet);
         let from = (self.io.env.project_root())
             .and_then(|root| RelPath::from_path(self.cwd().strip_prefix(root).ok()?).ok())
             .unwrap_or_default();
-        let shows_line = self.io.err_is_terminal && !quiet;
+        let is_dumb = self.io.env.var("TERM").is_some_and(|term| term == "dumb");
+        let shows_line = self.io.err_is_terminal && !is_dumb && !quiet;
+        // Where somebody said how wide the terminal is, nobody asks it.
+        let is_asked = handles_signals && self.io.env.var("COLUMNS").is_none();
+        let size: Size = if is_asked { stderr_width } else { || None };
         let width = shows_line.then_some(self.io.width);
         let (out, err) = (&mut *self.io.out, &mut *self.io.err);
         let (dvc, plain, ndjson);
@@ -190,7 +211,7 @@ impl Session<'_, '_> {
             }
             Grammar::Exp if quiet => None,
             Grammar::Exp => {
-                plain = PlainSink::new(err, unicode).on_terminal(width);
+                plain = PlainSink::new(err, unicode).on_terminal(width).beside(reference, size);
                 Some(&plain)
             }
         };
@@ -213,7 +234,12 @@ impl Session<'_, '_> {
     }
 }
 
-/// Does `work` while `progress`, if there is any, is told twice a second that time goes by.
+/// Returns how wide the terminal behind standard error is now.
+fn stderr_width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| width.0.into())
+}
+
+/// Does `work` while `progress`, if there is any, is told again and again that time goes by.
 fn ticked<T>(progress: Option<&dyn Progress>, work: impl FnOnce() -> T) -> T {
     let Some(progress) = progress else { return work() };
     thread::scope(|scope| {

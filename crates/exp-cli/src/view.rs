@@ -9,6 +9,7 @@ pub(crate) mod difference;
 pub(crate) mod forecast;
 pub(crate) mod json;
 pub(crate) mod list;
+pub(crate) mod live;
 pub(crate) mod markdown;
 pub(crate) mod metrics;
 pub(crate) mod plot;

@@ -70,6 +70,9 @@ pub(crate) struct OutputArgs {
     /// In JSON, keep values that readers change beside the document
     #[arg(long)]
     pub(crate) split: bool,
+    /// Write an SVG file for each plot instead of a page, for papers
+    #[arg(long, conflicts_with_all = ["json", "split", "show_vega", "open", "html_template"])]
+    pub(crate) svg: bool,
     /// Open the page in a browser
     #[arg(long)]
     pub(crate) open: bool,

@@ -66,9 +66,19 @@ pub(crate) struct ShowArgs {
     /// Make one row of experiments that differ in this parameter only; may be repeated
     #[arg(long, value_name = "PARAM")]
     pub(crate) group: Vec<String>,
-    /// Show the table again whenever it changes, until q or Ctrl-C
-    #[arg(long, conflicts_with_all = ["json", "csv", "md"])]
+    /// Show the table again whenever it changes, with the metrics of what runs, until q or Ctrl-C; with --json, an event a
+    /// line for each run that begins, writes metrics or ends
+    #[arg(long, conflicts_with_all = ["csv", "md"])]
     pub(crate) watch: bool,
+    /// Write a page with parallel coordinates of the parameters and metrics that differ
+    #[arg(long, conflicts_with_all = ["watch", "json", "csv", "md"])]
+    pub(crate) pcp: bool,
+    /// With --pcp: the directory of the page [default: `plots.out_dir`, or `dvc_plots`]
+    #[arg(short, long, value_name = "DIR", requires = "pcp")]
+    pub(crate) out: Option<String>,
+    /// With --pcp: open the page in a browser
+    #[arg(long, requires = "pcp")]
+    pub(crate) open: bool,
     /// Sort the experiments of each commit by this metric or parameter
     #[arg(long, alias = "sort", value_name = "COLUMN")]
     pub(crate) sort_by: Option<String>,

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use exp_engine::plots::{
-    NoPlace, Plot, PlotFault, PlotKind, PlotProps, PointsPlot, RevisionPlots, Spec, Split, plots,
-    template_names, template_text,
+    NoPlace, Plot, PlotFault, PlotKind, PlotProps, PointsPlot, RevisionPlots, Spec, Split,
+    SvgOptions, plots, svg, template_names, template_text,
 };
 use exp_engine::{
     Error, PlotModifyError, PlotModifyRequest, PlotsRequest, Project, Side, StageError,
@@ -36,7 +36,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         about: "Draw plots",
         long: "Draw plots of the workspace: those that `plots` of the dvc.yaml files and of stages define, or of files \
                and directories.\n\nExamples:\n  exp plots show\n  exp plots show logs/loss.tsv -y loss\n  exp plots \
-               show --open",
+               show --open\n  exp plots show --svg -o figures",
         dvc_failure: DvcFailure { code: 1, prefix: "" },
     },
     command! {
@@ -199,6 +199,9 @@ fn show(
     if found.is_empty() {
         return nothing(session, output, asked.targets);
     }
+    if output.svg {
+        return write_svg(session, project, &found, output);
+    }
     let opens = output.open || project.config().flag("plots", "auto_open");
     let wants_page = output.out.is_some() || output.html_template.is_some() || opens;
     if session.is_dvc() || wants_page {
@@ -211,6 +214,38 @@ fn show(
     };
     session.print(&charts::all(&found, look))?;
     Ok(ExitStatus::DONE)
+}
+
+/// Writes a file for each plot, and says where they are.
+fn write_svg(
+    session: &mut Session<'_, '_>,
+    project: &Project,
+    found: &[Plot],
+    output: &OutputArgs,
+) -> Outcome {
+    let dir = out_dir(session, project, output);
+    for plot in found {
+        let drawn = match &plot.kind {
+            PlotKind::Points(points) => svg(points, &plot.name, SvgOptions::default()),
+            PlotKind::Images(_) => continue,
+        };
+        let Some(drawn) = drawn else {
+            session.warn(&format!("warning: {}: nothing to draw", plot.name))?;
+            continue;
+        };
+        let name = svg_file_name(&plot.name);
+        let path = save_plot_file(&dir, &name, drawn.as_bytes()).map_err(Error::from)?;
+        let shown = path.strip_prefix(session.cwd()).unwrap_or(&path).display().to_string();
+        session.say(&shown)?;
+    }
+    Ok(ExitStatus::DONE)
+}
+
+/// Returns the name of the file that a plot is written to: `logs_loss.tsv.svg` for `logs/loss.tsv`.
+fn svg_file_name(plot: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = plot.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    format!("{}.svg", name.trim_start_matches('.'))
 }
 
 /// Leaves out files that were named and that a definition draws already; DVC draws them twice.
@@ -290,7 +325,7 @@ fn refused(session: &Session<'_, '_>, message: &str) -> Failure {
 }
 
 /// Starts a browser, the one that `BROWSER` names first; tells whether one could be started.
-fn browser(session: &Session<'_, '_>, address: &str) -> bool {
+pub(super) fn browser(session: &Session<'_, '_>, address: &str) -> bool {
     let named = session.io.env.text("BROWSER").map(str::to_owned);
     let usual = ["xdg-open", "open", "wslview"].map(str::to_owned);
     named.into_iter().chain(usual).any(|program| {

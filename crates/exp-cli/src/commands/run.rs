@@ -1,6 +1,7 @@
 //! `run` and `repro`: bring stages up to date, as an experiment or plainly.
 
 pub(super) mod command;
+mod live;
 pub(super) mod trace;
 
 use std::io::{BufRead as _, Write as _};
@@ -183,6 +184,7 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs, flags: TraceFlags) -> Outc
         pull_missing(session, &project, &args.stages)?;
     }
     let is_private = args.temp;
+    let reference = live::watched(session, &project, args.json, &mut repro);
     let request = RunRequest {
         repro,
         overrides,
@@ -198,7 +200,7 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs, flags: TraceFlags) -> Outc
         composition,
     };
     let how = perform(&args.stages, args.json);
-    let done = session.perform(how, |ctx| project.run(ctx, &request));
+    let done = session.perform_beside(how, reference, |ctx| project.run(ctx, &request));
     let outcome = done.map_err(|error| select_failure(session, &project, error))?;
     if args.json {
         // Words have no place among the events.
@@ -315,7 +317,8 @@ fn repro(session: &mut Session<'_, '_>, args: &ReproArgs, flags: TraceFlags) -> 
         pull_missing(session, &project, &args.stages)?;
     }
     let how = perform(&args.stages, false);
-    let done = session.perform(how, |ctx| project.reproduce(ctx, &request));
+    let reference = live::watched(session, &project, false, &mut request);
+    let done = session.perform_beside(how, reference, |ctx| project.reproduce(ctx, &request));
     let outcome = done.map_err(|error| select_failure(session, &project, error))?;
     let is_idle = !(outcome.report.stages.iter()).any(|stage| {
         matches!(
@@ -445,7 +448,7 @@ pub(super) fn request(
         ..ExecuteOptions::default()
     };
     let pulls = flags.pull && !flags.dry;
-    Ok(ReproRequest { selection, execute, bring: pulls, fetch: pulls, trace: None })
+    Ok(ReproRequest { selection, execute, bring: pulls, fetch: pulls, trace: None, live: false })
 }
 
 /// Returns how many stages run at a time. The order of DVC's output is a promise, so there it is one unless more are

@@ -8,7 +8,7 @@ use exp_engine::params::Precision;
 use exp_engine::refs::{CommitId, Experiment, FindError, GitCli, RevisionError};
 use exp_engine::{
     Blank, CompareError, Comparison, ConditionError, Edges, Error, JobRows, Lost, Order, Params,
-    Patterns, Project, ShowRequest, Sort, Unfinished, show as show_table,
+    Patterns, Project, ShowRequest, ShowTable, Sort, Unfinished, show as show_table,
 };
 
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
@@ -19,6 +19,8 @@ use crate::session::Session;
 use crate::view::table::columns;
 use crate::view::{json, show, time};
 
+mod parallel;
+mod stream;
 mod watch;
 
 /// Digits of numbers when nothing else is asked for.
@@ -40,7 +42,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
                it. Columns with blanks or signs in their names stand between backticks.\n\nExamples:\n  exp show\n  \
                exp show --sort-by acc --sort-order desc\n  exp show --where 'lr>=0.01 and acc>0.9'\n  exp show \
                --where 'not (state=failed or name~^old)'\n  exp show --group seed --sort-by acc\n  exp show --watch\n  \
-               exp show -A --only-changed\n  exp show --csv > table.csv",
+               exp show --pcp --open\n  exp show -A --only-changed\n  exp show --csv > table.csv",
         dvc_failure: DvcFailure { code: 1, prefix: "failed to show experiments" },
     },
     command! {
@@ -68,6 +70,12 @@ fn show(session: &mut Session<'_, '_>, args: &ShowArgs) -> Outcome {
         width: (session.io.out_is_terminal && args.cols.is_none()).then_some(session.io.width),
         unicode: session.io.unicode,
     };
+    if args.pcp {
+        return parallel::draw(session, &project, &view);
+    }
+    if args.watch && args.json {
+        return stream::stream(session, &project);
+    }
     if args.watch {
         return watch::watch(session, &project, &view, screen);
     }
@@ -100,20 +108,27 @@ struct Condition<'a> {
 }
 
 impl View<'_> {
-    /// Makes the table as it is now.
-    fn text(&self, ctx: &Ctx<'_>, project: &Project, screen: Screen) -> Result<String, Failure> {
-        let (args, is_dvc) = (self.args, self.is_dvc);
+    /// Collects the rows as they are now.
+    fn table(&self, ctx: &Ctx<'_>, project: &Project) -> Result<ShowTable, Failure> {
         let reaped = project.queue().and_then(|queue| queue.reap(ctx));
         if let Err(error) = project.recover(ctx).and(reaped) {
             // The table does not depend on it, and the next run says why with an error of its own.
             let what = "what a killed command left".to_owned();
             ctx.warn(&Warning::Unreadable { what, why: error.to_string() });
         }
-        let mut table = show_table(ctx, project, &self.request())
-            .map_err(|error| unknown_revision(is_dvc, "failed to show experiments - ", 1, error))?;
+        let mut table = show_table(ctx, project, &self.request()).map_err(|error| {
+            unknown_revision(self.is_dvc, "failed to show experiments - ", 1, error)
+        })?;
         if let Some(condition) = &self.condition {
             table.filter(&condition.filter).map_err(|error| condition.refused(&error))?;
         }
+        Ok(table)
+    }
+
+    /// Makes the table as it is now.
+    fn text(&self, ctx: &Ctx<'_>, project: &Project, screen: Screen) -> Result<String, Failure> {
+        let (args, is_dvc) = (self.args, self.is_dvc);
+        let table = self.table(ctx, project)?;
         let now = project.now();
         if args.json && args.group.is_empty() {
             let options = show::WireOptions { sha: args.sha, offset: now.offset };

@@ -9,7 +9,7 @@ use exp_engine::core::{
     StageId, Stream, Warning,
 };
 
-use super::{Line, Progress, Stages};
+use super::{Line, Passing, Progress, Stages};
 
 /// Speaks as DVC does: what is done goes to standard output, warnings to standard error.
 ///
@@ -107,7 +107,7 @@ impl EventSink for DvcSink<'_> {
             Event::Stage { stage, what } => state.stage(stage, &what, self.on_failure),
             Event::Run { name, .. } => state.line(&format!("Reproducing experiment '{name}'")),
             Event::Executing { at_once } => {
-                state.stages = (at_once > 1).then(|| Stages::new(None, "*"));
+                state.stages = (at_once > 1).then(|| Stages::new(Passing::ByStage, None));
             }
             Event::Warning(warning) => {
                 let text = warning_text(warning, &state.from);
@@ -161,11 +161,11 @@ impl State<'_> {
             StageEvent::Command { line } => self.line(&format!("> {line}")),
             StageEvent::Finished { .. } => {
                 let text = self.stages.as_mut().map(|stages| stages.end(stage, false));
-                let _ = self.out.write_all(text.unwrap_or_default().as_bytes());
+                let _ = self.out.write_all(&text.unwrap_or_default());
             }
             StageEvent::Output { stream, bytes } => {
                 let named = self.stages.as_mut().map(|stages| stages.take(stage, bytes));
-                let bytes = named.as_ref().map_or(*bytes, String::as_bytes);
+                let bytes = named.as_deref().unwrap_or(bytes);
                 let to = if *stream == Stream::Out { &mut *self.out } else { &mut *self.err };
                 // A closed stream is noticed when the answer is written.
                 let _ = to.write_all(bytes).and_then(|()| to.flush());

@@ -48,6 +48,16 @@ impl Line {
 
     /// Takes an event, and redraws the line when it is time.
     pub(crate) fn take(&mut self, to: &mut dyn Write, id: TaskId, what: TaskEvent, now: Instant) {
+        self.note(id, what, now);
+        if self.tasks.is_empty() {
+            self.clear(to);
+        } else if what != TaskEvent::Finished {
+            self.draw(to, now);
+        }
+    }
+
+    /// Takes an event.
+    pub(crate) fn note(&mut self, id: TaskId, what: TaskEvent, now: Instant) {
         match what {
             TaskEvent::Started { label, total, unit } => {
                 let (bytes, samples) = ((None, 0), VecDeque::new());
@@ -56,10 +66,6 @@ impl Line {
             }
             TaskEvent::Finished => {
                 self.tasks.remove(&id);
-                if self.tasks.is_empty() {
-                    self.clear(to);
-                }
-                return;
             }
             what => {
                 let Some(task) = self.tasks.get_mut(&id) else { return };
@@ -71,7 +77,19 @@ impl Line {
                 }
             }
         }
-        self.draw(to, now);
+    }
+
+    /// Returns the line, when the task has lasted so long that it is worth one.
+    pub(crate) fn text(&mut self, now: Instant) -> Option<String> {
+        let task = self.tasks.values_mut().next_back()?;
+        if now.duration_since(task.began) < PATIENCE {
+            return None;
+        }
+        task.samples.push_back((now, task.moved()));
+        while task.samples.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
+            task.samples.pop_front();
+        }
+        Some(task.text(now))
     }
 
     /// Takes the line away, so that another one can be written.
@@ -84,16 +102,11 @@ impl Line {
     }
 
     fn draw(&mut self, to: &mut dyn Write, now: Instant) {
-        let Some(task) = self.tasks.values_mut().next_back() else { return };
-        let is_early = now.duration_since(task.began) < PATIENCE;
-        if is_early || self.drawn.is_some_and(|drawn| now.duration_since(drawn) < PAUSE) {
+        if self.drawn.is_some_and(|drawn| now.duration_since(drawn) < PAUSE) {
             return;
         }
-        task.samples.push_back((now, task.moved()));
-        while task.samples.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
-            task.samples.pop_front();
-        }
-        let text: String = task.text(now).chars().take(self.width - 1).collect();
+        let Some(text) = self.text(now) else { return };
+        let text: String = text.chars().take(self.width - 1).collect();
         let _ = write!(to, "\r{text}\x1b[K").and_then(|()| to.flush());
         self.drawn = Some(now);
         self.is_shown = true;

@@ -7,8 +7,8 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use exp_engine::core::{
-    Cancel, Ended, Event, EventSink, RestoredFrom, StageEvent, StageId, Stream, TaskEvent,
-    TaskLabel, Unit, Until, exit_text,
+    Cancel, Ended, Event, EventSink, MetricPoint, RestoredFrom, StageEvent, StageId, Stream,
+    TaskEvent, TaskLabel, Unit, Until, exit_text,
 };
 use exp_engine::{Kept, RunOutcome};
 use serde_json::{Value as Json, json};
@@ -112,6 +112,10 @@ fn stage_event(stage: &StageId, what: &StageEvent<'_>) -> Option<Json> {
             let text = String::from_utf8_lossy(bytes);
             json!({"event": "output", "stage": stage, "stream": stream, "text": text})
         }
+        StageEvent::Metrics { points } => {
+            let points: Vec<Json> = points.iter().map(point).collect();
+            json!({"event": "metrics", "stage": stage, "points": points})
+        }
         StageEvent::Finished { success, took } => {
             let seconds = took.as_secs_f64();
             json!({"event": "finished", "stage": stage, "success": success, "seconds": seconds})
@@ -143,6 +147,18 @@ fn stage_event(stage: &StageId, what: &StageEvent<'_>) -> Option<Json> {
         }
         _ => return None,
     })
+}
+
+/// Writes a value of a metric. JSON has no number for what is not finite, so that is text, as `DVCLive` writes it.
+pub(crate) fn point(point: &MetricPoint) -> Json {
+    let MetricPoint { name, step, value } = point;
+    let value = match *value {
+        value if value.is_nan() => json!("nan"),
+        f64::INFINITY => json!("inf"),
+        f64::NEG_INFINITY => json!("-inf"),
+        value => json!(value),
+    };
+    json!({"name": name, "step": step, "value": value})
 }
 
 fn task_event(id: u64, what: TaskEvent) -> Option<Json> {

@@ -5,11 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use exp_engine::core::{
-    Cancel, Event, EventSink, Failure as StageFailure, RestoredFrom, StageEvent, StageId, Until,
-    Warning, exit_text,
+    Cancel, Event, EventSink, Failure as StageFailure, MetricPoint, RestoredFrom, StageEvent,
+    StageId, Until, Warning, exit_text,
 };
 
-use super::{Line, Progress, Stages};
+use super::{Line, Passing, Progress, Size, Stages};
+use crate::view::live::{Look, Reference};
 use crate::view::time::duration;
 use crate::view::{reason, summary};
 
@@ -34,6 +35,8 @@ struct State<'w> {
     stages: Option<Stages>,
     /// Columns of the terminal; `None` when there is none.
     width: Option<usize>,
+    /// What running stages are compared with, and how wide the terminal is now.
+    beside: (Reference, Size),
 }
 
 struct Symbols {
@@ -55,7 +58,9 @@ impl<'w> PlainSink<'w> {
     pub(crate) fn new(err: &'w mut (dyn Write + Send), unicode: bool) -> Self {
         let symbols = if unicode { &UNICODE } else { &ASCII };
         let (held, open_line) = (Vec::new(), false);
-        let state = State { err, unicode, held, open_line, line: None, stages: None, width: None };
+        let beside: (Reference, Size) = (Reference::default(), || None);
+        let (line, stages, width) = (None, None, None);
+        let state = State { err, unicode, held, open_line, line, stages, width, beside };
         Self { state: Mutex::new(state), symbols }
     }
 
@@ -64,6 +69,12 @@ impl<'w> PlainSink<'w> {
         let mut state = self.lock();
         (state.line, state.width) = (width.map(Line::new), width);
         drop(state);
+        self
+    }
+
+    /// Compares running stages with `reference`, and asks `size` how wide the terminal has become.
+    pub(crate) fn beside(self, reference: Reference, size: Size) -> Self {
+        self.lock().beside = (reference, size);
         self
     }
 
@@ -99,6 +110,7 @@ impl<'w> PlainSink<'w> {
             }
             StageEvent::Command { line } => self.lock().command(stage, line),
             StageEvent::Output { bytes, .. } => self.lock().output(stage, bytes),
+            StageEvent::Metrics { points } => self.lock().measure(stage, points),
             StageEvent::Waiting { until } => {
                 let what = match until {
                     Until::SameRun => "waits for another process that runs the same",
@@ -141,7 +153,7 @@ impl State<'_> {
     }
 
     fn command(&mut self, stage: &StageId, line: &str) {
-        if self.stages.is_some() {
+        if self.stages.as_ref().is_some_and(|stages| !stages.passes_on()) {
             self.output(stage, format!("$ {line}\n").as_bytes());
         } else {
             self.write(&format!("   $ {line}"));
@@ -161,6 +173,13 @@ impl State<'_> {
         }
     }
 
+    fn measure(&mut self, stage: &StageId, points: &[MetricPoint]) {
+        if let Some(stages) = &mut self.stages {
+            stages.measure(stage, points);
+        }
+        self.draw();
+    }
+
     fn end(&mut self, stage: &StageId, has_failed: bool) {
         if let Some(stages) = &mut self.stages {
             let text = stages.end(stage, has_failed);
@@ -170,10 +189,10 @@ impl State<'_> {
     }
 
     /// Writes whole lines of stages.
-    fn shown(&mut self, text: &str) {
+    fn shown(&mut self, text: &[u8]) {
         if !text.is_empty() {
             self.clear_lines();
-            let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
+            let _ = self.err.write_all(text).and_then(|()| self.err.flush());
         }
         self.draw();
     }
@@ -181,7 +200,9 @@ impl State<'_> {
     /// Draws the lines of the stages that run, when it is time.
     fn draw(&mut self) {
         if let Some(stages) = &mut self.stages {
-            stages.draw(&mut *self.err, Instant::now());
+            let now = Instant::now();
+            let task = self.line.as_mut().and_then(|line| line.text(now));
+            stages.draw(&mut *self.err, task.as_deref(), now);
         }
     }
 
@@ -246,13 +267,24 @@ impl EventSink for PlainSink<'_> {
             }
             Event::Executing { at_once } => {
                 let mut state = self.lock();
-                state.stages = (at_once > 1).then(|| Stages::new(state.width, self.symbols.runs));
+                let passing = if at_once > 1 { Passing::ByStage } else { Passing::AsIs };
+                let (reference, size) =
+                    std::mem::replace(&mut state.beside, (Reference::default(), || None));
+                // In a pipe one stage writes as it likes.
+                let has_block = at_once > 1 || state.width.is_some();
+                let look = state.width.map(|width| Look { width, unicode: state.unicode });
+                let stages = has_block.then(|| Stages::new(passing, look));
+                state.stages = stages.map(|stages| stages.beside(reference, size));
             }
             Event::Task { id, what } => {
                 let mut state = self.lock();
                 let State { line, err, stages, .. } = &mut *state;
-                if let Some(line) = line.as_mut().filter(|_| stages.is_none()) {
+                let Some(line) = line else { return };
+                if stages.as_ref().is_none_or(Stages::is_idle) {
                     line.take(&mut **err, id, what, Instant::now());
+                } else {
+                    line.note(id, what, Instant::now());
+                    state.draw();
                 }
             }
             _ => {}

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use exp_engine::core::{Ended, Outcome, RelPath, RunReport, Value};
-use exp_engine::{MetricDirection, RevisionData, RowData, direction};
+use exp_engine::core::{Ctx, Ended, Outcome, RelPath, RunReport, Value};
+use exp_engine::refs::CommitId;
+use exp_engine::{
+    CollectOptions, Edges, MetricDirection, Project, RevisionData, RowData, collect_commits,
+    direction,
+};
 
 use super::table::columns;
 use super::time::duration;
@@ -130,6 +134,15 @@ fn counted(report: &RunReport) -> String {
     format!("{noun}: {}", parts.join(", "))
 }
 
+/// Returns the metrics of a commit that are numbers, by their full names; none when it cannot be read.
+pub(crate) fn metrics_of(project: &Project, commit: CommitId) -> Vec<(String, f64)> {
+    let options = CollectOptions { edges: Edges::No, ..CollectOptions::default() };
+    let rows = collect_commits(&Ctx::silent(), project, &[commit], options).unwrap_or_default();
+    let files =
+        rows.iter().filter_map(|row| row.as_ref().ok()).flat_map(|data| flat(&data.metrics));
+    files.filter_map(|(name, value)| Some((name, value.as_f64()?))).collect()
+}
+
 /// A value of a parameter or metric file by its full name.
 fn flat(files: &[(std::sync::Arc<str>, exp_engine::FileData)]) -> Vec<(String, Value)> {
     let mut all = Vec::new();
@@ -223,7 +236,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// Writes a number with five significant digits.
-fn number(number: f64) -> String {
+pub(crate) fn number(number: f64) -> String {
     if number == 0.0 || !number.is_finite() {
         return format!("{number}");
     }

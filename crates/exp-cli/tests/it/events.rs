@@ -58,3 +58,29 @@ fn a_run_for_programs_writes_events_only() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn values_of_metrics_are_events_too() -> Outcome {
+    let sandbox = Sandbox::project()?;
+    let root = sandbox.root();
+    let pipeline = "stages:\n  one:\n    cmd: printf 'step,acc\\n1,0.5\\n2,nan\\n' > log.csv\n    deps: [a]\n    \
+                    plots: [{log.csv: {cache: false}}]\n";
+    for (path, text) in
+        [("a", "1\n"), ("dvc.yaml", pipeline), (".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")]
+    {
+        std::fs::write(root.join(path), text)?;
+    }
+    sandbox.git(&["add", "-A"])?;
+    sandbox.git(&["commit", "-q", "-m", "first"])?;
+    let all = events(&sandbox.run("exp run --json"))?;
+    let names: Vec<&str> = all.iter().filter_map(|event| event["event"].as_str()).collect();
+    let at = names.iter().position(|name| *name == "metrics").ok_or("no metrics")?;
+    assert!(names[..at].contains(&"started") && names[at..].contains(&"finished"), "{names:?}");
+    assert_eq!(all[at]["stage"], "one");
+    let expect = serde_json::json!([
+        {"name": "acc", "step": 1, "value": 0.5},
+        {"name": "acc", "step": 2, "value": "nan"},
+    ]);
+    assert_eq!(all[at]["points"], expect);
+    Ok(())
+}

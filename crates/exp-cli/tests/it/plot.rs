@@ -235,3 +235,15 @@ fn a_file_that_is_not_there_is_told() -> Outcome {
     assert!(one.code == 0 && one.out.contains("The <b>loss</b>"), "{one:?}");
     Ok(())
 }
+
+#[test]
+fn figures_are_files_of_their_own() -> Outcome {
+    let sandbox = sandbox()?;
+    let ran = sandbox.run("exp plots diff main other --svg -o figures");
+    assert_eq!((ran.code, &*ran.out, &*ran.err), (0, "figures/loss.csv.svg\n", ""));
+    let drawn = sandbox.read("figures/loss.csv.svg")?;
+    assert!(drawn.starts_with("<svg ") && drawn.contains("The &lt;b&gt;loss"), "{drawn}");
+    assert!(drawn.contains("\nmain\n") && drawn.contains("\nother\n"), "a legend: {drawn}");
+    assert_eq!(sandbox.run("exp plots show --svg --json").code, 2);
+    Ok(())
+}

@@ -146,6 +146,32 @@ fn a_pipe_is_not_watched() -> Outcome {
     let ran = sandbox.run("exp show --watch");
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     assert!(ran.err.starts_with("error: --watch needs a terminal"), "{}", ran.err);
-    assert_eq!(sandbox.run("exp show --watch --json").code, 2, "nothing draws JSON again");
+    assert_eq!(sandbox.run("exp show --watch --csv").code, 2, "nothing draws CSV again");
+    Ok(())
+}
+
+#[test]
+fn parallel_coordinates_are_a_page() -> Outcome {
+    let sandbox = Sandbox::project()?;
+    let root = sandbox.root();
+    std::fs::write(root.join("params.yaml"), "lr: 0.1\nseed: 1\n")?;
+    std::fs::write(root.join("m.json"), "{\"acc\": 0.5}\n")?;
+    std::fs::write(root.join("dvc.yaml"), "metrics: [m.json]\nparams: [params.yaml]\n")?;
+    sandbox.git(&["add", "-A"])?;
+    sandbox.git(&["commit", "-q", "-m", "first"])?;
+    let ran = sandbox.run("exp show --pcp");
+    assert_eq!((ran.code, &*ran.out), (0, ""), "one commit as the workspace has it: {}", ran.err);
+    assert!(ran.err.starts_with("nothing to draw"), "{}", ran.err);
+    std::fs::write(root.join("params.yaml"), "lr: 0.2\nseed: 1\n")?;
+    std::fs::write(root.join("m.json"), "{\"acc\": 0.75}\n")?;
+    let ran = sandbox.run("dvc exp show --pcp -o pages");
+    assert_eq!((ran.code, &*ran.err), (0, ""), "{}", ran.out);
+    assert!(ran.out.ends_with("/pages/parallel.html\n"), "{}", ran.out);
+    let page = sandbox.read("pages/parallel.html")?;
+    for name in ["\"lr\"", "\"acc\"", "\"workspace\""] {
+        assert!(page.contains(name), "{name}");
+    }
+    assert!(!page.contains("\"seed\""), "what never differs has no axis");
+    assert_eq!(sandbox.run("exp show --open").code, 2, "there is no page to open");
     Ok(())
 }
