@@ -6,6 +6,7 @@
 
 mod bench;
 mod bench_data;
+mod bench_live;
 mod bench_pipeline;
 mod bench_plots;
 mod bench_queue;
@@ -15,6 +16,7 @@ mod demo;
 mod fixture;
 mod layers;
 mod process;
+mod screens;
 mod services;
 mod setup;
 mod sides;
@@ -33,10 +35,12 @@ cargo xtask TASK
   demo      builds the release binary and walks through a real project [--keep] [--exp PATH]
   bench     times whole commands beside dvc [--full: dvc on 5,000 experiments too] [--exp PATH]
             data: the store beside cp, sha256sum, find and dvc [--small | --full] [--only PART] [--exp PATH]
+            live: what it costs to show 16 runs with 100 points a second each [--exp PATH]
             pipeline: pipelines beside dvc, against their targets [--no-dvc] [--exp PATH]
             plots: curves, metrics and an editor's refresh beside dvc [--no-dvc] [--exp PATH]
             queue: queueing and running empty jobs beside dvc [--no-dvc] [--exp PATH]
   setup     installs the real dvc under target/oracle
+  screens   installs Chromium with Playwright and tmux, which tests look through
   services  real servers for the tests of remotes [install|start|stop|status|env|run] [NAME…] [--at DIR]
   torture   many processes for longer: pipeline [--seconds N], queue [--kills N] [--seed N]
   layers    which crate may import which
@@ -54,11 +58,13 @@ fn main() -> ExitCode {
         Some((&"test", ["--quick"])) => test::run(test::Extent::Quick, test::Absent::Skip),
         Some((&"demo", rest)) => demo::run(rest),
         Some((&"bench", ["data", rest @ ..])) => bench_data::run(rest),
+        Some((&"bench", ["live", rest @ ..])) => bench_live::run(rest),
         Some((&"bench", ["pipeline", rest @ ..])) => bench_pipeline::run(rest),
         Some((&"bench", ["plots", rest @ ..])) => bench_plots::run(rest),
         Some((&"bench", ["queue", rest @ ..])) => bench_queue::run(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"setup", [])) => setup::run(),
+        Some((&"screens", [])) => screens::run(),
         Some((&"services", rest)) => services::task(rest),
         Some((&"torture", rest)) => torture::task(rest),
         Some((&"layers", [])) => layers::run(),

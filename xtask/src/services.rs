@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub(crate) use self::tools::system;
+pub(crate) use self::tools::{npm, system};
 
 use self::table::{Place, SERVICES, Service};
 use crate::process::{root, seconds};

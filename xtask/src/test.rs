@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::process::{cargo, has_cargo, root, seconds, step, target, tee};
 use crate::services::Attended;
-use crate::{demo, setup};
+use crate::{demo, screens, setup};
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,12 @@ pub(crate) fn run(extent: Extent, absent: Absent) -> Result<(), String> {
         Ok(None) => {}
         Err(problem) => totals.absent(std::slice::from_ref(problem), absent),
     }
+    let screens = if extent == Extent::Whole {
+        step("browser and terminal", || Ok(screens::ensure()))?
+    } else {
+        screens::Screens::default()
+    };
+    totals.absent(&screens.failed, absent);
     let told = servers.as_ref().ok().and_then(Option::as_ref).map_or(&[][..], |it| &it.env);
     let exp = step("build", build)?;
 
@@ -71,6 +77,7 @@ pub(crate) fn run(extent: Extent, absent: Absent) -> Result<(), String> {
         println!("── {name}");
         let begun = Instant::now();
         command.env("EXP_BIN", &exp).envs(told.iter().map(|(name, value)| (name, value)));
+        command.envs(screens.env.iter().map(|(name, value)| (name, value)));
         match tee(command) {
             Ok((good, output)) => totals.count(name, good, &output),
             Err(problem) => totals.broken.push(format!("{name}: {problem}")),
@@ -117,14 +124,14 @@ pub(crate) fn run(extent: Extent, absent: Absent) -> Result<(), String> {
 }
 
 impl Totals {
-    /// Adds servers that cannot be had.
+    /// Adds servers, a browser or a terminal that cannot be had.
     fn absent(&mut self, problems: &[String], absent: Absent) {
         for problem in problems {
-            println!("SKIPPING what needs a server. {problem}");
+            println!("SKIPPING what cannot be had here. {problem}");
             if absent == Absent::Skip {
-                self.reasons.push(format!("everything that needs a server: {problem}"));
+                self.reasons.push(format!("what cannot be had here: {problem}"));
             } else {
-                self.broken.push(format!("a server: {problem}"));
+                self.broken.push(format!("not to be had: {problem}"));
             }
         }
     }

@@ -25,7 +25,9 @@ pub(crate) fn run() -> Result<(), String> {
         problems.extend(
             check(&path, &text).into_iter().map(|(line, what)| format!("{path}:{line}: {what}")),
         );
-        if path.ends_with("tests/it/main.rs") || path == "tests/e2e/main.rs" {
+        if path.ends_with("tests/it/main.rs")
+            || matches!(path.as_str(), "tests/e2e/main.rs" | "tests/seen/main.rs")
+        {
             problems.extend(undeclared(&full, &text)?.into_iter().map(|name| {
                 format!("{path}:1: `{name}.rs` is not declared and never runs: add `mod {name};`")
             }));

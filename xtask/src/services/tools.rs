@@ -45,7 +45,7 @@ pub(super) fn pip(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
 }
 
 /// Installs packages of npm and returns the directory that holds `node_modules`.
-pub(super) fn npm(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+pub(crate) fn npm(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     ensure(name, &packages.join(" "), &|place| {
         let manifest = place.join("package.json");
         fs::write(&manifest, "{\"private\":true}\n")

@@ -209,13 +209,12 @@ fn reference(project: &Project, commit: CommitId) -> Reference {
 
 /// Returns a run as a stage that runs: its own name, the times of the stage that it is at.
 fn running<'r>(run: &'r LiveRun, unicode: bool, project: &Project) -> Running<'r> {
-    let took = match run.stage_began {
-        Some(began) => SystemTime::now().duration_since(began).unwrap_or_default(),
-        None => {
-            let seconds = project.now().seconds - run.started.seconds;
-            Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
-        }
+    let since_start = || {
+        let seconds = project.now().seconds - run.started.seconds;
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
     };
+    let since = |began: SystemTime| SystemTime::now().duration_since(began).unwrap_or_default();
+    let took = run.stage_began.map_or_else(since_start, since);
     let symbol = if unicode { "●" } else { "*" };
     Running { symbol, name: &run.name, took, typical: run.typical, board: &run.board }
 }
