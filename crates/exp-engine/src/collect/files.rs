@@ -39,8 +39,8 @@ pub(super) fn parse(path: &str, bytes: &[u8], usage: &Usage) -> FileData {
     }
 }
 
-fn parse_lock(file: RelPath, bytes: &[u8]) -> Result<Arc<LockFile>, Arc<Problem>> {
-    let parsed = crate::files::text(&file, bytes).and_then(|text| {
+fn parse_lock(file: &RelPath, bytes: &[u8]) -> Result<Arc<LockFile>, Arc<Problem>> {
+    let parsed = crate::files::text(file, bytes).and_then(|text| {
         LockFile::parse(text).map_err(|source| Error::Recorded { file: file.clone(), source })
     });
     parsed.map(Arc::new).map_err(|error| super::problem::problem(&error))
@@ -229,7 +229,7 @@ impl Files for CommitFiles<'_, '_> {
             return known.clone().map(Some);
         }
         let bytes = self.reader.blob(blob).map_err(|error| failed(&error))?;
-        let lock = parse_lock(file, &bytes);
+        let lock = parse_lock(&file, &bytes);
         self.memo.locks.insert(blob, lock.clone());
         lock.map(Some)
     }
@@ -327,7 +327,7 @@ impl Files for WorkspaceFiles<'_> {
             return known.clone();
         }
         let lock = match self.source.read(&file) {
-            Ok(bytes) => bytes.map(|bytes| parse_lock(file.clone(), &bytes)).transpose(),
+            Ok(bytes) => bytes.map(|bytes| parse_lock(&file, &bytes)).transpose(),
             Err(error) => Err(failed(&error)),
         };
         self.locks.insert(file, lock.clone());
