@@ -169,7 +169,7 @@ fn request(
 ) -> DataTransferRequest {
     DataTransferRequest {
         scope: DataScope {
-            targets: session.targets(&project, &args.targets),
+            targets: session.targets(project, &args.targets),
             cwd: project.relative(session.cwd()),
             with_deps: args.with_deps,
             recursive: args.recursive,
