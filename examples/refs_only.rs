@@ -63,20 +63,16 @@ fn save_two(store: &ExperimentStore) -> Result<(), Failure> {
             message: message.to_owned(),
             author: None,
             time: Timestamp::utc(1_795_410_005),
+            record: None,
         })
     };
     let name = store.free_name(baseline, 7)?;
     store.save(&draft("lr: 0.1\n", "a higher rate")?, &name, Expected::Missing)?;
     let record = RunRecord {
-        end: RunEnd::Failed,
         stage: Some("train".to_owned()),
         exit_code: Some(137),
-        signal: None,
-        message: None,
-        started: Timestamp::utc(1_795_410_000),
-        took: None,
-        host: None,
         overrides: vec!["lr=9".to_owned()],
+        ..RunRecord::new(RunEnd::Failed, Timestamp::utc(1_795_410_000))
     };
     let name = store.free_name(baseline, 8)?;
     store.save_run(&draft("lr: 9\n", "far too high")?, &name, &record, Some(b"out of memory\n"))?;

@@ -1,5 +1,6 @@
 //! What one crate cannot prove: the binary on a real repository, checked with the real `git`.
 
+mod bad_days;
 mod gc;
 mod git_state;
 mod project;

@@ -112,8 +112,25 @@ impl Project {
             .spawn()
     }
 
+    /// Returns `exp`.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.exp.clone()
+    }
+
+    /// Returns a command to be started in a directory of the sandbox, with its environment.
+    pub(crate) fn command(&self, program: &str, below: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.dir(below)).env_clear().envs(&self.env).stdin(Stdio::null());
+        command
+    }
+
     pub(crate) fn git(&self, args: &[&str]) -> std::io::Result<String> {
-        git(&self.dir("repo"), &self.env, args)
+        self.git_in("repo", args)
+    }
+
+    /// Runs `git` in another directory of the sandbox.
+    pub(crate) fn git_in(&self, below: &str, args: &[&str]) -> std::io::Result<String> {
+        git(&self.dir(below), &self.env, args)
     }
 
     pub(crate) fn git_check(&self) -> GitCheck {

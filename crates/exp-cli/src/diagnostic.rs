@@ -114,7 +114,7 @@ pub(crate) fn report(
     let _ = io.out.flush();
     let (text, on_out, status) = match grammar {
         Grammar::Exp => {
-            let (text, status) = ours(failure, &io.env.cwd);
+            let (text, status) = ours(failure, command, &io.env.cwd);
             (text, String::new(), status)
         }
         Grammar::Dvc => dvc::worded(failure, command),
@@ -124,7 +124,7 @@ pub(crate) fn report(
     status
 }
 
-fn ours(failure: &Failure, cwd: &Path) -> (String, ExitStatus) {
+fn ours(failure: &Failure, command: Option<&CommandSpec>, cwd: &Path) -> (String, ExitStatus) {
     let simple = |text: &str, status| (format!("error: {text}\n"), status);
     match failure {
         Failure::Engine(error) => (engine(error, cwd), ExitStatus::of(error.kind())),
@@ -135,7 +135,7 @@ fn ours(failure: &Failure, cwd: &Path) -> (String, ExitStatus) {
         Failure::Input(err) => {
             simple(&format!("cannot read the answer\n  {err}"), ExitStatus::ENVIRONMENT)
         }
-        Failure::Usage { error, .. } => (error.to_string(), ExitStatus::USAGE),
+        Failure::Usage { error, .. } => (usage(error, command), ExitStatus::USAGE),
         Failure::TextUsage(text) | Failure::Refused(text) => simple(text, ExitStatus::USAGE),
         Failure::UnknownFlag { flag, .. } => simple(
             &format!(
@@ -163,6 +163,19 @@ fn ours(failure: &Failure, cwd: &Path) -> (String, ExitStatus) {
         }
         Failure::Dvc { message, .. } => simple(message, ExitStatus::ENVIRONMENT),
     }
+}
+
+/// Words a complaint of the parser: its own words where they are plain, and the command that says more.
+fn usage(error: &clap::Error, command: Option<&CommandSpec>) -> String {
+    let text = error.to_string();
+    let own = text.split("\nFor more information").next().unwrap_or_default().trim_end();
+    let own = own
+        .replace("invalid digit found in string", "write a whole number")
+        .replace("number would be zero for non-zero type", "write a number from 1")
+        .replace("cannot parse integer from empty string", "write a whole number")
+        .replace("number too large to fit in target type", "that is too many");
+    let words = command.and_then(|command| command.exp).map(|words| format!(" {words}"));
+    format!("{own}\nhint: run `exp{} --help`\n", words.unwrap_or_default())
 }
 
 fn init(error: &InitError) -> (String, ExitStatus) {

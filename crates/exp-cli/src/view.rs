@@ -6,6 +6,7 @@ pub(crate) mod dag;
 pub(crate) mod data;
 pub(crate) mod data_diff;
 pub(crate) mod difference;
+pub(crate) mod environment;
 pub(crate) mod forecast;
 pub(crate) mod json;
 pub(crate) mod list;

@@ -57,6 +57,7 @@ impl Project {
             message: info.message,
             author: None,
             time: self.now(),
+            record: None,
         };
         Ok(self.git().write_commit(&draft)?)
     }

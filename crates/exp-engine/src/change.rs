@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use exp_cache::{NoFilter, Relink};
 use exp_core::{Algorithm, Artifact, Ctx, ObjectId, RelPath};
-use exp_refs::{CommitId, RefName};
+use exp_refs::{CommitId, LeftOut, RefName, RunEnvironment};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -119,6 +119,12 @@ pub(crate) struct RunJournal {
     /// How the job ends if the ref that is announced has moved.
     #[serde(default)]
     pub ending: Option<JobEnd>,
+    /// What it runs in.
+    #[serde(default)]
+    pub environment: Option<RunEnvironment>,
+    /// Files that were there and are not part of it, and how many there are.
+    #[serde(default)]
+    pub left_out: (Vec<LeftOut>, u64),
 }
 
 /// An attempt at a job of the queue.
@@ -265,6 +271,11 @@ impl Changes {
             update(run);
         }
         self.save()
+    }
+
+    /// Returns what is noted of the run that is under way.
+    pub(crate) fn run(&self) -> Option<&RunJournal> {
+        self.journal.run.as_ref()
     }
 
     /// Returns the name of the operation, which no other one on this machine has.
@@ -536,6 +547,8 @@ mod tests {
             logs: PathBuf::from("l"),
             job: None,
             ending: None,
+            environment: None,
+            left_out: (Vec::new(), 0),
         };
         let journal = |run: RunJournal| Journal {
             owner: Owner::this_process(),

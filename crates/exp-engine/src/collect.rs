@@ -75,6 +75,12 @@ pub fn collect_workspace(project: &Project, options: CollectOptions<'_>) -> RowD
     assemble(&shape, &mut files, &mut StoreMemo::new(project.cache()), options).map(Arc::new)
 }
 
+/// Returns the parameter files that a pipeline uses.
+pub(crate) fn param_files(view: &View) -> Vec<RelPath> {
+    let shape = Shape::of(view, Params::All, &mut Usages::default());
+    shape.params.into_iter().map(|file| file.path).collect()
+}
+
 /// A commit whose row is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {

@@ -11,7 +11,6 @@ use crate::collect::{CollectOptions, collect_commits, collect_workspace};
 use crate::error::Error;
 use crate::project::Project;
 use crate::revision::{Files, RevisionData, RowData};
-use crate::snapshot;
 
 /// One of the two sides of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +227,7 @@ impl Pair {
                 let is_ours = name == "dvc.lock"
                     || name == ".gitignore"
                     || name.strip_suffix(".dvc").is_some()
-                    || snapshot::is_scratch(project, &stat.path);
+                    || exp_refs::is_record(&stat.path);
                 if is_ours
                     || known.contains(path.as_str())
                     || outs.iter().any(|out| path.starts_with(out))

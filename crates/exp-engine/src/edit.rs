@@ -51,7 +51,7 @@ impl Project {
         if experiments.is_empty() {
             return Ok(());
         }
-        let _hold = Hold::brief(ctx, self)?;
+        // Refs change by compare-and-swap: nobody has to wait for whoever holds the files.
         recover::recover(self, ctx)?;
         let mut distinct: Vec<Experiment> = experiments.to_vec();
         distinct.sort();
@@ -85,7 +85,6 @@ impl Project {
         if *to == experiment.name {
             return Ok(experiment.clone());
         }
-        let _hold = Hold::brief(ctx, self)?;
         recover::recover(self, ctx)?;
         let ref_name = if experiment.is_finished {
             RefName::experiment(experiment.baseline, to)

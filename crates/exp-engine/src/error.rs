@@ -84,6 +84,14 @@ pub enum Error {
         /// How long it may be.
         most: usize,
     },
+    /// A submodule is not at hand, or lacks the commit that a private work tree is to have.
+    #[error("submodule `{path}` does not have what it was at, {commit}")]
+    NoSubmodule {
+        /// Where it is.
+        path: String,
+        /// The commit.
+        commit: String,
+    },
     /// Something is asked of a job that its state does not allow.
     #[error("job `{name}` {problem}")]
     Job {
@@ -377,6 +385,7 @@ impl Error {
             | Self::Select(_)
             | Self::NoParamFile { .. }
             | Self::PlotModify(_)
+            | Self::NoSubmodule { .. }
             | Self::MissingData { .. } => ErrorKind::NotFound,
             Self::Cache(CacheError::Corrupt { .. })
             | Self::Corrupt { .. }

@@ -78,6 +78,7 @@ mod datasets;
 mod difference;
 mod du;
 mod edit;
+mod environment;
 mod error;
 mod explain;
 mod extras;
@@ -91,6 +92,7 @@ mod hold;
 mod import;
 mod init;
 mod live;
+mod left_out;
 mod logs;
 mod machine;
 mod manifests;
@@ -120,6 +122,7 @@ mod source;
 mod stage;
 mod status;
 mod step_log;
+mod submodule;
 mod sync;
 mod trace;
 mod undo;
@@ -152,6 +155,7 @@ pub use data::{
 pub use difference::{CodeDifference, DataDifference, FileDifference, Pair, Side, patch};
 pub use du::{StoreUsage, UsageBy, UsageRow};
 pub use edit::{Baselines, CleanReport, OnExisting};
+pub use environment::{EnvironmentDifference, EnvironmentPart};
 pub use error::{Error, ErrorKind, JobProblem};
 pub use exp_cache as cache;
 pub use exp_core as core;
@@ -188,8 +192,9 @@ pub use plot::{
 };
 pub use project::{Project, ProjectOptions};
 pub use queue::{
-    EndCause, Job, JobEnd, JobRow, JobRows, JobSpec, JobState, LogCursor, Moved, NewJob, Outcome,
-    Queue, QueueRequest, StopHow, WorkOptions, WorkReport, WorkerEvent, WorkerState, leave_session,
+    DvcTask, EndCause, Job, JobEnd, JobRow, JobRows, JobSpec, JobState, LogCursor, Moved, NewJob,
+    NotPushed, Outcome, Queue, QueueRequest, StopHow, WorkOptions, WorkReport, WorkerEvent,
+    WorkerState, leave_session,
 };
 pub use record::{RecordOutcome, RecordRequest};
 pub use report::{Report, ReportChange, ReportRequest, report};
@@ -208,8 +213,8 @@ pub use stage::{StageAddRequest, StageAdded, StageError};
 pub use status::{Holds, Overview, StageStatus, StatusReport, StatusRequest};
 pub use step_log::{StepLog, StepLogError};
 pub use sync::{
-    DataSync, DataSyncOptions, DataTransfer, MissingObject, PullReport, PullRequest, PushCheck,
-    PushReport, PushRequest, RemoteSelection, SyncError,
+    AutoPush, DataSync, DataSyncOptions, DataTransfer, MissingObject, PullReport, PullRequest,
+    PushCheck, PushReport, PushRequest, RemoteSelection, SyncError,
 };
 pub use trace::{StageTrace, TraceError, TraceMethod, Tracer};
 pub use undo::{Direction, HistoryEntry, UndoPlan};

@@ -12,8 +12,10 @@ mod add;
 mod board;
 mod carry;
 mod control;
+mod dvc;
 mod end;
 mod log;
+mod missing;
 mod reap;
 mod rows;
 mod spec;
@@ -23,6 +25,8 @@ mod work;
 mod worker;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use exp_core::{Algorithm, Ctx, Digest, Timestamp};
 use exp_refs::{CommitId, ExpName, Ref, RefName};
@@ -35,19 +39,20 @@ use board::{Board, Listed, Listing};
 
 pub use add::{NewJob, QueueRequest};
 pub use control::{Moved, StopHow};
+pub use dvc::DvcTask;
 pub use end::{EndCause, JobEnd, Outcome};
 pub use log::LogCursor;
-pub(crate) use rows::rows;
 pub use rows::{JobRow, JobRows};
+pub(crate) use rows::{note_jobs, rows};
 pub use spec::JobSpec;
-pub use work::{WorkOptions, WorkReport, WorkerEvent};
+pub use work::{NotPushed, WorkOptions, WorkReport, WorkerEvent};
 pub use worker::{WorkerState, leave_session};
 
 /// Jobs are below it.
 const PREFIX: &str = "refs/exp/queue";
 
-/// The stash that DVC queues in.
-const DVCS: &str = "refs/exps/celery/stash";
+/// So long it is waited for another process to let go of refs before they are left for later.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// The file with the name of the queue among those of the repository.
 const ID: &str = "id";
@@ -211,14 +216,14 @@ impl Queue {
         Ok(self.board.read(&format!("{}.{}.end", job.number, job.attempt))?)
     }
 
-    /// Returns how many experiments DVC itself has queued and not run yet. They are in a stash of its own, which only it
-    /// runs; nothing here touches them.
+    /// Returns why the result of a job's last attempt was not sent although the configuration asks for it; `None` when it was, or
+    /// nobody asked.
     ///
     /// # Errors
     ///
-    /// When the log of the stash cannot be read.
-    pub fn n_of_dvc(&self) -> Result<usize, Error> {
-        Ok(self.project.git().logged_commits(DVCS)?.len())
+    /// When the file cannot be read.
+    pub fn not_pushed(&self, job: &Job) -> Result<Option<NotPushed>, Error> {
+        Ok(self.board.read(&format!("{}.{}.unpushed", job.number, job.attempt))?)
     }
 
     /// Finds a job by what a person writes: its number, its name, or the first four digits or more of its commit. Of
@@ -240,21 +245,21 @@ impl Queue {
 
     /// Returns the directory that keeps what the commands of a job's last attempt write; a file for each stage, to be read
     /// while it runs. It need not exist.
-    pub fn logs(&self, job: &Job) -> std::path::PathBuf {
+    pub fn logs(&self, job: &Job) -> PathBuf {
         self.logs_of(job.number, job.attempt)
     }
 
     /// Returns the directories with the logs of all attempts at a job.
-    pub(crate) fn all_logs(&self, job: &Job) -> Vec<std::path::PathBuf> {
+    pub(crate) fn all_logs(&self, job: &Job) -> Vec<PathBuf> {
         (1..=job.attempt).map(|attempt| self.logs_of(job.number, attempt)).collect()
     }
 
     /// Returns the directory with the logs of an attempt.
-    pub(crate) fn attempt_logs(&self, job: JobRef) -> std::path::PathBuf {
+    pub(crate) fn attempt_logs(&self, job: JobRef) -> PathBuf {
         self.logs_of(job.number, job.attempt)
     }
 
-    fn logs_of(&self, number: u64, attempt: u32) -> std::path::PathBuf {
+    fn logs_of(&self, number: u64, attempt: u32) -> PathBuf {
         self.board.dir().join("logs").join(number.to_string()).join(attempt.to_string())
     }
 
@@ -368,11 +373,31 @@ impl Queue {
     }
 
     /// Removes the ref of a job, whose result is published or not wanted. That another process has the lock of a ref or of
-    /// the packed ones is no reason to fail: the file that says how the job ended is what counts.
+    /// the packed ones is no reason to fail, nor to wait for long: the file that says how the job ended is what counts.
+    /// It is noted, and whoever looks next does it.
     fn drop_ref(&self, number: u64) {
+        if self.try_drop_ref(number, LOCK_WAIT).is_err() {
+            // Without the note the ref stays until the job is removed.
+            self.board.mark(&format!("{number}.undropped")).ok();
+        }
+    }
+
+    fn try_drop_ref(&self, number: u64, wait: Duration) -> Result<(), exp_refs::UpdateError> {
         let name = self.ref_name(number);
         let change = exp_refs::RefChange { name, new: None, expected: exp_refs::Expected::Any };
-        self.project.git().update_refs(&[change]).ok();
+        self.project.git().update_refs_within(&[change], wait)
+    }
+
+    /// Returns how many jobs are done whose refs are still there because a lock is in the way, and the lock; `None` when there
+    /// is none.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn undropped(&self) -> Result<Option<(usize, PathBuf)>, Error> {
+        let n = self.listing()?.jobs.values().filter(|listed| listed.is_undropped).count();
+        let lock = self.project.git().packed_lock();
+        Ok((n > 0 && lock.exists()).then_some((n, lock)))
     }
 
     /// Removes the ref of a job that is done, over a lock that its dead worker left.

@@ -367,20 +367,20 @@ fn record(
         }
     }
     snapshot::adopt(project, &inside, &changes)?;
+    let started = Timestamp { seconds: run.started, offset: project.now().offset };
     let record = RunRecord {
-        end: RunEnd::Died,
         stage: last_begun(run),
-        exit_code: None,
-        signal: None,
-        message: None,
-        started: Timestamp { seconds: run.started, offset: project.now().offset },
-        took: None,
-        host: crate::run::host(),
+        host: Some(journal.owner.host.clone()).filter(|host| !host.is_empty()),
         overrides: run.overrides.clone(),
+        environment: run.environment.clone(),
+        left_out: run.left_out.0.clone(),
+        n_left_out: run.left_out.1,
+        ..RunRecord::new(RunEnd::Died, started)
     };
     let message = format!("exp: run {name} died");
+    let time = project.now();
     let draft =
-        Draft { parent: baseline, base: None, changes, message, author: None, time: project.now() };
+        Draft { parent: baseline, base: None, changes, message, author: None, time, record: None };
     let log = Logs::at(&run.logs).gather(run.begun.iter().map(String::as_str))?;
     let experiment = project.experiments().save_run(&draft, &name, &record, log.as_deref())?;
     Ok(Some(experiment))

@@ -1,10 +1,12 @@
 //! What is shown of revisions: parameters, metrics, dependencies and outputs, as plain data.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use exp_core::{Artifact, Timestamp, Value};
 use exp_refs::{CommitId, ExpName, RunRecord};
 
+use crate::project::Project;
 use crate::queue::JobRow;
 
 /// Files by their paths below the project's root, in the order in which the pipeline names them.
@@ -118,6 +120,8 @@ pub struct ExperimentRow {
     pub data: RowData,
     /// How it ended.
     pub state: ExperimentState,
+    /// The job that it came of, if that was asked for.
+    pub ran: Option<Box<JobRow>>,
 }
 
 /// How an experiment ended, or that it has not.
@@ -153,6 +157,17 @@ pub struct Vanished {
 }
 
 impl ShowTable {
+    /// Returns what is recorded of the finished experiments in the table, by commit; those without a record, and those whose
+    /// record cannot be read, are not in it.
+    pub fn run_records(&self, project: &Project) -> BTreeMap<CommitId, RunRecord> {
+        let reader = project.git().reader();
+        let rows = self.baselines.iter().flat_map(|baseline| &baseline.experiments);
+        let record = |row: &ExperimentRow| {
+            Some((row.rev, exp_refs::read_record(&reader, row.rev).ok().flatten()?))
+        };
+        rows.filter(|row| row.state.is_finished()).filter_map(record).collect()
+    }
+
     /// Returns the number of experiments in the table.
     pub fn n_experiments(&self) -> usize {
         self.baselines.iter().map(|baseline| baseline.experiments.len()).sum()

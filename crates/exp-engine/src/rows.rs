@@ -146,6 +146,10 @@ pub fn show(ctx: &Ctx<'_>, project: &Project, request: &ShowRequest) -> Result<S
             rewritten_to: fate.and_then(rewritten),
         });
     }
+    if request.jobs.finished {
+        let all = table.baselines.iter_mut().flat_map(|baseline| &mut baseline.experiments);
+        queue::note_jobs(project, all)?;
+    }
     Ok(table)
 }
 
@@ -160,12 +164,15 @@ fn running(project: &Project, options: CollectOptions<'_>) -> Option<(CommitId, 
         log: None,
         pid: Some(pid),
         cause: None,
+        task: baseline,
+        is_dvcs: false,
     };
     let row = ExperimentRow {
         name: ExpName::new(&run.name).ok()?,
         rev: baseline,
         data: collect_workspace(project, options),
         state: ExperimentState::Job(Box::new(job)),
+        ran: None,
     };
     Some((baseline, row))
 }
@@ -196,7 +203,7 @@ fn experiment_rows(
                 Some(Ok(record)) => ExperimentState::Unfinished(record),
                 Some(Err(problem)) => ExperimentState::Unreadable(problem),
             };
-            ExperimentRow { name: experiment.name, rev: experiment.commit, data, state }
+            ExperimentRow { name: experiment.name, rev: experiment.commit, data, state, ran: None }
         })
         .collect();
     let time = |row: &ExperimentRow| -> Option<Timestamp> { row.data.as_ref().ok()?.timestamp };

@@ -25,6 +25,7 @@ use crate::logs::Logs;
 use crate::operation::OperationKind;
 use crate::project::Project;
 use crate::recover;
+use crate::submodule;
 use crate::trace::Tracer;
 use crate::worktree;
 
@@ -207,7 +208,7 @@ impl Project {
         }
         let overrides = request.overrides.iter().map(ParamChange::to_text).collect();
         let named = request.name.is_some() || request.message.is_some();
-        let attempt = Attempt {
+        let mut attempt = Attempt {
             project: self,
             baseline,
             name,
@@ -219,12 +220,15 @@ impl Project {
             repro: &request.repro,
             existing,
             job: None,
+            left_out: (Vec::new(), 0),
+            submodules: submodule::capture(self)?,
         };
         match &request.place {
             Place::Workspace => attempt.in_workspace(ctx, &overlay, &hold),
             Place::Private { copy } => {
                 ctx.check()?;
-                let tree = worktree::workspace_tree(self, baseline, &overlay)?;
+                let (tree, left_out) = worktree::workspace_tree(ctx, self, baseline, &overlay)?;
+                attempt.left_out = left_out;
                 attempt.in_private(ctx, tree, &request.cwd, copy, &hold)
             }
         }

@@ -93,6 +93,7 @@ impl Project {
                 message,
                 author: None,
                 time: self.now(),
+                record: None,
             };
             Ok(self.experiments().save(&draft, &name, expected)?)
         };

@@ -267,6 +267,7 @@ impl Project {
             rev: one.commit,
             data: data.clone(),
             state: ExperimentState::Finished,
+            ran: None,
         });
         let (Some(first), rows) = (experiments.first(), rows.collect::<Vec<_>>()) else {
             return Err(SelectorError::None { spec }.into());

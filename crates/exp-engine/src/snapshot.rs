@@ -10,11 +10,12 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt;
 
-use exp_core::{Extra, OutKind, RelPath, Stage};
-use exp_refs::{Content, TreeChange, TreeEdit, TreePath, Untracked};
+use exp_core::{Ctx, Extra, OutKind, RelPath, Stage};
+use exp_refs::{Content, LeftOut, LeftOutCause, TreeChange, TreeEdit, TreePath, Untracked};
 
 use crate::error::Error;
 use crate::files::FileError;
+use crate::left_out::{LeftOuts, Stored};
 use crate::project::Project;
 use crate::recorded::{extras_file_of, lock_file_of};
 use crate::source::Source;
@@ -106,31 +107,35 @@ const LARGE_UNTRACKED: u64 = 10 << 20;
 /// All untracked files of a job together are not larger.
 const MOST_UNTRACKED: u64 = 100 << 20;
 
-/// Returns how the workspace differs from `HEAD`, files that Git neither knows nor ignores included, and the paths of
-/// those that were left out because they are too large or likely hold a secret.
+/// All that a workspace holds and a job has or has not.
+pub(crate) struct Everything {
+    /// How the workspace differs from `HEAD`, files that Git neither knows nor ignores included.
+    pub(crate) changes: Vec<TreeChange>,
+    /// Files that are not part of that: ignored, too large, or likely with a secret; of many some.
+    pub(crate) left_out: Vec<LeftOut>,
+    /// How many there are.
+    pub(crate) n_left_out: u64,
+}
+
+/// Returns all that the workspace holds.
 pub(crate) fn everything(
+    ctx: &Ctx<'_>,
     project: &Project,
     view: &View,
     also: &BTreeSet<RelPath>,
-) -> Result<(Vec<TreeChange>, Vec<String>), Error> {
+) -> Result<Everything, Error> {
     let mut changes = changes(project, view, also)?;
     let known: BTreeSet<TreePath> = changes.iter().map(|change| change.path.clone()).collect();
-    let stored: BTreeSet<&RelPath> = (view.stages.iter())
-        .flat_map(|stage| &stage.outs)
-        .filter(|out| out.cache)
-        .filter_map(|out| out.location.workspace())
-        .collect();
-    let is_stored = |path: &RelPath| {
-        std::iter::successors(Some(path.clone()), RelPath::parent).any(|at| stored.contains(&at))
-    };
+    let stored = Stored::of(view);
     let mut files = project.git().files()?;
-    let (mut left_out, mut room) = (Vec::new(), MOST_UNTRACKED);
-    for entry in project.git().status(Untracked::List)? {
-        let path = entry.path;
-        if !entry.is_untracked || known.contains(&path) || is_scratch(project, &path) {
+    let (mut left_out, mut room) = (LeftOuts::new(ctx, project), MOST_UNTRACKED);
+    let entries = project.git().status(Untracked::ListIgnored)?;
+    for entry in entries.iter().filter(|entry| entry.is_untracked) {
+        let path = &entry.path;
+        if known.contains(path) || is_scratch(project, path) {
             continue;
         }
-        if project.from_git_path(&path).is_some_and(|path| is_stored(&path)) {
+        if project.from_git_path(path).is_some_and(|path| stored.has(&path)) {
             continue;
         }
         let full = project.git().root().join(OsStr::from_bytes(path.as_bytes()));
@@ -138,18 +143,21 @@ pub(crate) fn everything(
         if metadata.is_dir() {
             continue;
         }
-        if metadata.len() > LARGE_UNTRACKED.min(room) || is_secret(&path) {
-            left_out.push(path.to_string());
-        } else if let Some(edit) = files.store(&path)? {
+        if is_secret(path) {
+            left_out.add(path, LeftOutCause::Secret)?;
+        } else if metadata.len() > LARGE_UNTRACKED.min(room) {
+            left_out.add(path, LeftOutCause::Large)?;
+        } else if let Some(edit) = files.store(path)? {
             room = room.saturating_sub(metadata.len());
-            changes.push(TreeChange { path, edit });
+            changes.push(TreeChange { path: path.clone(), edit });
         }
     }
-    Ok((changes, left_out))
+    left_out.add_ignored(view, &entries)?;
+    Ok(Everything { changes, left_out: left_out.named, n_left_out: left_out.n })
 }
 
 /// Returns whether a file is usually one with passwords or keys.
-fn is_secret(path: &TreePath) -> bool {
+pub(crate) fn is_secret(path: &TreePath) -> bool {
     let name = path.parts().last().map(String::from_utf8_lossy).unwrap_or_default();
     let name = name.to_ascii_lowercase();
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);

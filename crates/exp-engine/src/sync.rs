@@ -4,12 +4,14 @@
 //! refs first, because only they say which data is wanted. Each transfer looks at what the other side has, so one that
 //! was interrupted is continued by doing it again.
 
+mod auto;
 mod check;
 pub(crate) mod mount;
 mod needs;
 mod pull;
 mod push;
 
+pub use auto::AutoPush;
 pub use check::PushCheck;
 pub use pull::{PullReport, PullRequest, RemoteSelection};
 pub use push::{PushReport, PushRequest};

@@ -6,14 +6,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use exp_core::RelPath;
-use exp_refs::{CommitId, Content, Descend, TreeChange, TreeEdit, TreeId};
+use exp_core::{Ctx, RelPath};
+use exp_refs::{
+    CommitId, Content, Git, LeftOut, OpenOptions, SubmoduleState, TreeChange, TreeEdit, TreeId,
+};
 
 use crate::error::Error;
 use crate::files::{self, FileError};
+use crate::left_out;
 use crate::process::Owner;
-use crate::project::Project;
+use crate::project::{Project, ProjectOptions};
 use crate::snapshot;
+use crate::submodule;
 use crate::view::{Broken, View};
 
 /// A private work tree. Dropping it leaves it; [`PrivateTree::remove`] removes it, and so does recovery when the process
@@ -23,12 +27,14 @@ pub(crate) struct PrivateTree {
     root: PathBuf,
 }
 
-/// Stores what the workspace holds now, with the texts of `overlay` in place of some files.
+/// Stores what the workspace holds now, with the texts of `overlay` in place of some files. Returns the tree, and which
+/// files it does not have.
 pub(crate) fn workspace_tree(
+    ctx: &Ctx<'_>,
     project: &Project,
     baseline: CommitId,
     overlay: &HashMap<RelPath, String>,
-) -> Result<TreeId, Error> {
+) -> Result<(TreeId, (Vec<LeftOut>, u64)), Error> {
     let git = project.git();
     let view = View::load(&project.workspace(), project.root(), Broken::Fail)?;
     let mut changes = snapshot::changes(project, &view, &overlay.keys().cloned().collect())?;
@@ -38,7 +44,9 @@ pub(crate) fn workspace_tree(
         let content = Content::Bytes(text.clone().into_bytes());
         changes.push(TreeChange { path, edit: TreeEdit::Write { content, executable } });
     }
-    Ok(git.write_tree(git.commit(baseline)?.tree, &changes)?)
+    let kept = changes.iter().map(|change| change.path.clone()).collect();
+    let left_out = left_out::beside(ctx, project, &view, &kept)?;
+    Ok((git.write_tree(git.commit(baseline)?.tree, &changes)?, left_out))
 }
 
 impl PrivateTree {
@@ -47,34 +55,15 @@ impl PrivateTree {
         Self { root: project.scratch().join("work").join(Owner::this_process().unique()) }
     }
 
-    /// Makes the work tree, of the files of `tree`. It is nobody's work and need not survive a power cut.
+    /// Makes the work tree, of the files of `tree` and these submodules. It is nobody's work and need not survive a power cut.
     pub(crate) fn fill(
         &self,
         project: &Project,
-        baseline: CommitId,
-        tree: TreeId,
+        (baseline, tree): (CommitId, TreeId),
+        submodules: &[SubmoduleState],
     ) -> Result<(), Error> {
-        let git = project.git();
-        let git_dir = self.root.join(".git");
-        for dir in ["objects/info", "objects/pack", "refs/heads"] {
-            let dir = git_dir.join(dir);
-            fs::create_dir_all(&dir).map_err(FileError::at("create", &dir))?;
-        }
-        let write = |path: PathBuf, text: String| {
-            fs::write(&path, text).map_err(FileError::at("write", &path))
-        };
-        write(git_dir.join("HEAD"), format!("{baseline}\n"))?;
-        let objects = git.common_dir().join("objects");
-        write(git_dir.join("objects/info/alternates"), format!("{}\n", objects.display()))?;
-        // The project's own configuration has the identity and the filters; the work tree is this one.
-        let config = files::read(&git.common_dir().join("config"))?.unwrap_or_default();
-        let config = String::from_utf8_lossy(&config).into_owned();
-        let root = self.root.display();
-        write(
-            git_dir.join("config"),
-            format!("{config}\n[core]\n\tbare = false\n\tworktree = {root}\n"),
-        )?;
-        self.check_out(project, tree)?;
+        fill(&self.root, project.git(), project.options(), (baseline, tree))?;
+        submodule::fill(project, &self.root, submodules)?;
         let inside = project.prefix().under(&self.root);
         let local = project.root().join(".dvc/config.local");
         let local = files::read(&local)?
@@ -83,31 +72,7 @@ impl PrivateTree {
         let cache = project.cache().root().display();
         let dvc_dir = inside.join(".dvc");
         fs::create_dir_all(&dvc_dir).map_err(FileError::at("create", &dvc_dir))?;
-        write(dvc_dir.join("config.local"), format!("{local}\n[cache]\n    dir = {cache}\n"))?;
-        Ok(())
-    }
-
-    /// Writes the files of `tree` and an index that agrees with them.
-    fn check_out(&self, project: &Project, tree: TreeId) -> Result<(), Error> {
-        let git = exp_refs::OpenOptions {
-            env: project.options().env.clone(),
-            durable: project.options().durable,
-        }
-        .discover(&self.root)?;
-        let mut entries = Vec::new();
-        let reader = git.reader();
-        reader.tree(tree).walk(&mut |path, kind| {
-            if kind.blob().is_some() {
-                entries.push((path.clone(), kind));
-            }
-            Descend::Enter
-        })?;
-        git.write_index(tree)?;
-        let mut files = git.files()?;
-        for (path, kind) in entries {
-            files.write(&path, kind)?;
-        }
-        Ok(())
+        write(&dvc_dir.join("config.local"), format!("{local}\n[cache]\n    dir = {cache}\n"))
     }
 
     /// Returns the top of the work tree.
@@ -134,6 +99,37 @@ impl PrivateTree {
     pub(crate) fn remove(&self) -> Result<(), Error> {
         Ok(files::remove_all(&self.root)?)
     }
+}
+
+/// Fills an empty directory with the files of `tree`, and with a Git directory whose `HEAD` is `commit` and which borrows the
+/// objects of `git`.
+pub(crate) fn fill(
+    root: &Path,
+    git: &Git,
+    options: &ProjectOptions,
+    (commit, tree): (CommitId, TreeId),
+) -> Result<(), Error> {
+    let git_dir = root.join(".git");
+    for dir in ["objects/info", "objects/pack", "refs/heads"] {
+        let dir = git_dir.join(dir);
+        fs::create_dir_all(&dir).map_err(FileError::at("create", &dir))?;
+    }
+    write(&git_dir.join("HEAD"), format!("{commit}\n"))?;
+    let objects = git.common_dir().join("objects");
+    write(&git_dir.join("objects/info/alternates"), format!("{}\n", objects.display()))?;
+    // The repository's own configuration has the identity and the filters; the work tree is this one.
+    let config = files::read(&git.common_dir().join("config"))?.unwrap_or_default();
+    let config = String::from_utf8_lossy(&config);
+    write(
+        &git_dir.join("config"),
+        format!("{config}\n[core]\n\tbare = false\n\tworktree = {}\n", root.display()),
+    )?;
+    let options = OpenOptions { env: options.env.clone(), durable: options.durable };
+    Ok(options.discover(root)?.fill_work_tree(tree)?)
+}
+
+fn write(path: &Path, text: String) -> Result<(), Error> {
+    Ok(fs::write(path, text).map_err(FileError::at("write", path))?)
 }
 
 /// Copies a file, a link or a directory with everything below it.

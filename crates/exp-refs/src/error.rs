@@ -98,7 +98,8 @@ pub enum UpdateError {
         /// What it points to now; `None` when it does not exist.
         found: Option<CommitId>,
     },
-    /// Another process holds the ref's lock, or died holding it, and did not let go within the time-out.
+    /// Another process holds the lock of the ref or of the packed ones, or died holding it, and did not let go within the
+    /// time-out.
     #[error("ref `{name}` is locked by `{}`", lock.display())]
     Locked {
         /// The ref.

@@ -28,6 +28,7 @@
 //!     message: "a higher rate".to_owned(),
 //!     author: None,
 //!     time: Timestamp::utc(1_795_410_005),
+//!     record: None,
 //! };
 //! let name = store.free_name(baseline, 42)?;
 //! let saved = store.save(&draft, &name, Expected::Missing)?;
@@ -42,6 +43,7 @@
 
 mod diff;
 mod env;
+mod environment;
 mod error;
 mod find;
 mod id;
@@ -57,6 +59,7 @@ mod words;
 
 pub use diff::TreeDiff;
 pub use env::GitEnv;
+pub use environment::{LockFile, Packages, Python, RunEnvironment};
 pub use error::{CommitError, GitError, OpenError, RevisionError, UpdateError};
 pub use find::{FindError, find};
 pub use id::{BlobId, CommitId, IdError, TreeId};
@@ -64,12 +67,14 @@ pub use layout::RefName;
 pub use mirror::{Mirror, MirrorError};
 pub use name::{ExpName, InvalidName, TreePath};
 pub use patch::{FileStat, PatchOptions, Reverse};
-pub use record::{RecordError, RunEnd, RunRecord, is_record};
+pub use record::{
+    LeftOut, LeftOutCause, RecordError, RunEnd, RunRecord, SubmoduleState, is_record,
+};
 pub use repo::{
     BranchError, CommitInfo, Content, Descend, Draft, EntryKind, Expected, Fate, FileChange,
-    FileError, Git, Head, Identity, Ignores, NamedCommit, OpenOptions, Reader, Ref, RefChange,
-    StatusEntry, Tip, Tracked, Tree, TreeChange, TreeEdit, TreeEntry, Untracked, WorkFiles,
-    WorktreeError,
+    FileError, Git, Head, Identity, Ignores, LogEntry, NamedCommit, OpenOptions, Reader, Ref,
+    RefChange, StatusEntry, Tip, Tracked, Tree, TreeChange, TreeEdit, TreeEntry, Untracked,
+    WorkFiles, WorktreeError,
 };
 pub use store::{EditError, Experiment, ExperimentStore, ReadRecordError, read_record};
 pub use transport::{GitCli, OnDiverged, TransferReport, TransportError};

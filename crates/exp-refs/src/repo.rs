@@ -34,7 +34,7 @@ pub use read::{CommitInfo, Descend, EntryKind, Reader, Tree, TreeEntry};
 pub use refs::{Expected, Ref, RefChange};
 pub use revision::NamedCommit;
 pub use status::{FileChange, StatusEntry, Untracked, WorktreeError};
-pub use tips::Tip;
+pub use tips::{LogEntry, Tip};
 pub use write::{Content, Draft, Identity, TreeChange, TreeEdit};
 
 use crate::env::GitEnv;

@@ -7,7 +7,7 @@ use crate::find::{self, FindError};
 use crate::id::CommitId;
 use crate::layout::{self, FINISHED, RefName, UNFINISHED};
 use crate::name::{ExpName, TreePath};
-use crate::record::{LOG, RECORD, RecordError, RunRecord};
+use crate::record::{HEADER, LOG, RECORD, RecordError, RunRecord};
 use crate::repo::{Content, Draft, Expected, Git, Reader, Ref, RefChange, TreeChange, TreeEdit};
 use crate::words::Names;
 
@@ -187,11 +187,9 @@ impl ExperimentStore {
         self.git.update_refs(&changes).map_err(|error| edit_error(error, &changes))
     }
 
-    /// Returns how a run ended that did not finish; `None` for one that did.
+    /// Returns what is known of a run; `None` for an experiment that DVC or an older version made, or that was saved and not
+    /// run.
     pub fn record(&self, experiment: &Experiment) -> Result<Option<RunRecord>, ReadRecordError> {
-        if experiment.is_finished {
-            return Ok(None);
-        }
         read_record(&self.git.reader(), experiment.commit)
     }
 
@@ -299,15 +297,16 @@ impl ExperimentStore {
     }
 }
 
-/// Returns how the run ended that a commit is, for many of them through one reader; `None` when it has no record.
+/// Returns what is known of the run that a commit is, for many of them through one reader; `None` when it has no record.
 pub fn read_record(
     reader: &Reader,
     commit: CommitId,
 ) -> Result<Option<RunRecord>, ReadRecordError> {
-    match reader.tree_of(commit)?.read(RECORD)? {
-        Some(bytes) => Ok(Some(RunRecord::from_bytes(&bytes)?)),
-        None => Ok(None),
-    }
+    let found = match reader.header(commit, HEADER)? {
+        Some(line) => Some(line),
+        None => reader.tree_of(commit)?.read(RECORD)?,
+    };
+    Ok(found.map(|bytes| RunRecord::from_bytes(&bytes)).transpose()?)
 }
 
 fn distinct(experiments: &[Experiment]) -> impl Iterator<Item = &Experiment> {

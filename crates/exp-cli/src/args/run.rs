@@ -110,6 +110,9 @@ pub(crate) struct SweepFlags {
     /// The parameter that is another one in each repetition, usually a seed
     #[arg(long, value_name = "PARAM", requires = "repeat")]
     pub(crate) vary: Option<String>,
+    /// With --queue: only what no finished experiment of HEAD and no job that waits or runs has the parameters of
+    #[arg(long)]
+    pub(crate) missing: bool,
     /// What --sample and shuffle(…) draw is decided by this number; made up when not given
     #[arg(long, value_name = "NUMBER")]
     pub(crate) draw_seed: Option<u64>,
@@ -118,7 +121,7 @@ pub(crate) struct SweepFlags {
 impl SweepFlags {
     /// Returns whether any is given.
     pub(crate) fn is_given(&self) -> bool {
-        self.sample.is_some() || self.repeat.is_some() || self.draw_seed.is_some()
+        self.sample.is_some() || self.repeat.is_some() || self.missing || self.draw_seed.is_some()
     }
 }
 

@@ -50,6 +50,9 @@ pub(crate) struct PushArgs {
     /// Push results only; nobody else can apply them until their data is pushed
     #[arg(long, alias = "no-cache")]
     pub(crate) no_data: bool,
+    /// From now on push each experiment when its run finishes (sets `exp.auto_push` on this machine)
+    #[arg(long, conflicts_with_all = ["all", "all_commits", "rev", "num", "check", "experiments"])]
+    pub(crate) auto: bool,
     /// Prove that a fresh clone can apply the experiments, and send nothing
     #[arg(long)]
     pub(crate) check: bool,

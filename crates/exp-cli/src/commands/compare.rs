@@ -25,8 +25,8 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         dvc: Some("exp diff"),
         topic: Topic::Compare,
         about: "Show what differs between two experiments",
-        long: "Show what differs between two experiments: metrics, parameters, code, data and outputs.\n\nWithout \
-               names, the workspace is compared with HEAD; with one, the workspace with that.\n\nExamples:\n  exp \
+        long: "Show what differs between two experiments: metrics, parameters, code, data and outputs, and what \
+               both ran in.\n\nWithout names, the workspace is compared with HEAD; with one, the workspace with that.\n\nExamples:\n  exp \
                diff\n  exp diff bold-yak\n  exp diff bold-yak calm-otter --code",
         dvc_failure: DvcFailure { code: 1, prefix: "failed to show experiments diff" },
     },
@@ -132,11 +132,13 @@ fn diff(session: &mut Session<'_, '_>, args: &DiffArgs) -> Outcome {
         return finish(session, &format!("{first}\n{second}"));
     }
     let code = pair.code(&project, found.sides)?;
+    let environment = project.environment_difference(found.sides)?;
     let view = difference::Everything {
         metrics: &metrics,
         params: &params,
         code: &code,
         pair: &pair,
+        environment: environment.as_deref(),
         labels: &found.labels,
         precision: Precision::Significant(args.precision),
         unicode: session.io.unicode,

@@ -1,9 +1,10 @@
 //! `remove`, `rename`, `clean`, `save`: the list of experiments.
 
 use exp_engine::refs::{EditError, ExpName, Experiment, FindError, GitCli, RefName};
-use exp_engine::{Baselines, Error, Job, OnExisting, Project, Queue, SaveRequest};
+use exp_engine::{Baselines, Error, Job, Kept, OnExisting, Project, Queue, SaveRequest};
 
 use super::apply::{BRIEF, ambiguous};
+use super::sync::{push_after, push_after_as_dvc};
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
 use crate::args::experiment::{CleanArgs, RemoveArgs, RenameArgs, SaveArgs};
 use crate::diagnostic::Failure;
@@ -82,16 +83,20 @@ fn save(session: &mut Session<'_, '_>, args: &SaveArgs) -> Outcome {
         },
         error => error.into(),
     })?;
+    let kept = Kept::Experiment(experiment.clone());
     if args.json {
         session.say(&format!("{{\"ref\": \"{}\"}}", experiment.commit))?;
+        push_after(session, &project, Some(&kept))?;
         return Ok(ExitStatus::DONE);
     }
     if is_dvc {
+        push_after_as_dvc(session, &project, Some(&kept))?;
         session.note(&format!("Experiment has been saved as: {}", experiment.name))?;
     } else {
         let on = experiment.baseline.short(7);
         session.note(&format!("saved the workspace as {} on {on}", experiment.name))?;
         session.note("undo: exp undo")?;
+        push_after(session, &project, Some(&kept))?;
     }
     Ok(ExitStatus::DONE)
 }

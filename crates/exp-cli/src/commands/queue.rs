@@ -15,7 +15,7 @@ use crate::args::queue::{
     MoveArgs, RemoveArgs, RetryArgs, StartArgs, StatusArgs, StopArgs, StopJobsArgs, WaitArgs,
     WorkerArgs,
 };
-use crate::diagnostic::Failure;
+use crate::diagnostic::{Failure, chain};
 use crate::exit::ExitStatus;
 use crate::session::Session;
 use crate::view::change::{counted, listed};
@@ -61,8 +61,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         "Queue experiments to be run later",
         "Queue experiments to be run later: `exp run --queue` is the same.\n\nWhat the workspace holds now, edits and \
          untracked files included, is what will run; edit on. Several values make one job each, of all combinations: \
-         1,2,3 or choice(a,b) or range(1,10).\n\nExamples:\n  exp queue add -S lr=0.1\n  exp queue add -n grid -S lr=0.1,0.2 \
-         -S depth=range(3,6)\n  exp queue start -j 4",
+         1,2,3 or choice(a,b) or range(1,10). With --missing only those are queued that are neither done nor waiting \
+         nor running; those that failed are.\n\nExamples:\n  exp queue add -S lr=0.1\n  exp queue add -n grid -S lr=0.1,0.2 \
+         -S depth=range(3,6)\n  exp queue add --missing -n grid -S lr=0.1,0.2,0.3\n  exp queue start -j 4",
     ),
     ours!(
         StartArgs,
@@ -180,6 +181,17 @@ fn opened(session: &mut Session<'_, '_>) -> Result<(Queue, Vec<Job>), Failure> {
     Ok((queue, jobs))
 }
 
+/// Opens the queue to look at it: what dead workers left is finished if that can be, as on a full disk it cannot.
+fn seen(session: &mut Session<'_, '_>) -> Result<(Queue, Vec<Job>), Failure> {
+    let queue = session.project()?.queue()?;
+    if let Err(error) = session.look(|ctx| queue.reap(ctx)) {
+        let why = chain(&error).join(": ");
+        session.warn(&format!("warning: what dead workers left is not finished: {why}"))?;
+    }
+    let jobs = queue.list()?;
+    Ok((queue, jobs))
+}
+
 /// Finds jobs by what a person wrote, each once, in the order of the command line.
 fn chosen(jobs: &[Job], texts: &[String]) -> Result<Vec<Job>, Failure> {
     let mut found: Vec<Job> = Vec::new();
@@ -205,20 +217,20 @@ fn told(session: &mut Session<'_, '_>, done: &str, jobs: &[Job]) -> Outcome {
 }
 
 fn status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
-    let (queue, jobs) = opened(session)?;
+    let (queue, jobs) = seen(session)?;
     let workers = queue.workers()?;
+    let dvcs = queue.of_dvc()?;
     if args.json {
         let mut ends = Vec::new();
         for job in &jobs {
             ends.push(if job.state.is_failure() { queue.end(job)? } else { None });
         }
-        session.say(&view::json(&jobs, &ends, &workers).to_string())?;
+        session.say(&view::json(&jobs, &ends, &workers, &dvcs).to_string())?;
         return Ok(ExitStatus::DONE);
     }
-    if jobs.is_empty() && workers.is_empty() {
+    if jobs.is_empty() && workers.is_empty() && dvcs.is_empty() {
         session
             .note("Nothing is queued. Queue experiments with: exp run --queue -S KEY=VALUE,…")?;
-        tell_of_dvc(session, &queue)?;
         return Ok(ExitStatus::DONE);
     }
     let shown = view::shown(&jobs, args.all);
@@ -233,23 +245,23 @@ fn status(session: &mut Session<'_, '_>, args: &StatusArgs) -> Outcome {
         shown: &shown,
         ends: &ends,
         workers: &workers,
+        dvcs: &dvcs,
         now,
         width,
     });
     session.print(&if unicode { text } else { crate::view::summary::ascii(&text) })?;
-    tell_of_dvc(session, &queue)?;
-    Ok(ExitStatus::DONE)
-}
-
-/// Says what DVC itself has queued, which is its own.
-fn tell_of_dvc(session: &mut Session<'_, '_>, queue: &Queue) -> Result<(), Failure> {
-    match queue.n_of_dvc()? {
-        0 => Ok(()),
-        n => {
-            let n = counted(n, "experiment");
-            session.note(&format!("{n} in DVC's own queue, which only it runs: dvc queue status"))
-        }
+    if let Some((n, lock)) = queue.undropped()? {
+        let lock = lock.strip_prefix(session.cwd()).unwrap_or(&lock).display();
+        session.note(&format!(
+            "{} of done jobs cannot be removed for {lock}; if no Git command is running, it is of one that died: rm {lock}",
+            counted(n, "ref")
+        ))?;
     }
+    if !dvcs.is_empty() {
+        let n = counted(dvcs.len(), "experiment");
+        session.note(&format!("{n} in DVC's own queue, which only it runs: dvc queue start"))?;
+    }
+    Ok(ExitStatus::DONE)
 }
 
 fn stop(session: &mut Session<'_, '_>, args: &StopArgs) -> Outcome {
@@ -388,17 +400,23 @@ fn retry(session: &mut Session<'_, '_>, args: &RetryArgs) -> Outcome {
 }
 
 fn show(session: &mut Session<'_, '_>, args: &JobArgs) -> Outcome {
-    let (queue, jobs) = opened(session)?;
+    let (queue, jobs) = seen(session)?;
     let job = chosen(&jobs, std::slice::from_ref(&args.job))?.remove(0);
     let spec = queue.spec(&job);
     let end = queue.end(&job)?;
-    let now = session.project()?.now();
+    let project = session.project()?;
+    let now = project.now();
+    let kept = end.as_ref().and_then(exp_engine::JobEnd::experiment);
+    // What was removed since has no record.
+    let record = kept.and_then(|kept| project.experiments().record(&kept).ok().flatten());
     let logs = queue.logs(&job);
     let logs = logs.strip_prefix(session.cwd()).unwrap_or(&logs).to_path_buf();
     let text = view::one(&view::One {
         job: &job,
         spec: spec.as_ref().ok(),
         end: end.as_ref(),
+        record: record.as_ref(),
+        not_pushed: queue.not_pushed(&job)?.as_ref(),
         logs: logs.is_dir().then_some(logs.as_path()),
         now,
     });

@@ -19,6 +19,7 @@ use exp_engine::{
 };
 
 use super::stage::{git_hint, select_failure};
+use super::sync::{push_after, push_after_as_dvc};
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
 use crate::args::run::{OurReproArgs, OurRunArgs, ReproArgs, RunArgs, StageFlags, TraceFlags};
 use crate::diagnostic::Failure;
@@ -146,7 +147,7 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs, flags: TraceFlags) -> Outc
     }
     if args.sweep.is_given() {
         return Err(Failure::text_usage(
-            "`--sample`, `--repeat` and `--draw-seed` choose what is queued: give `--queue`",
+            "`--sample`, `--repeat`, `--missing` and `--draw-seed` choose what is queued: give `--queue`",
         ));
     }
     if flags.trace && args.json {
@@ -208,12 +209,15 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs, flags: TraceFlags) -> Outc
         if session.is_dvc() {
             failed_as_dvc(&outcome.report, &args.stages)?;
         }
+        push_after(session, &project, outcome.kept.as_ref())?;
         return Ok(status_of(&outcome.report));
     }
     if session.is_dvc() {
+        push_after_as_dvc(session, &project, outcome.kept.as_ref())?;
         return told_as_dvc(session, &outcome, &args.stages, is_private);
     }
     let status = told(session, &project, &outcome, is_private)?;
+    push_after(session, &project, outcome.kept.as_ref())?;
     if let Some(tracer) = &tracer {
         trace::told(session, &project, tracer, flags.write)?;
     }

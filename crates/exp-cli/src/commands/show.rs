@@ -131,7 +131,10 @@ impl View<'_> {
         let table = self.table(ctx, project)?;
         let now = project.now();
         if args.json && args.group.is_empty() {
-            let options = show::WireOptions { sha: args.sha, offset: now.offset };
+            // DVC's has a place for it, and nothing in it.
+            let records = (!is_dvc).then(|| table.run_records(project));
+            let records = records.as_ref();
+            let options = show::WireOptions { sha: args.sha, offset: now.offset, records };
             return Ok(json::line(&show::json(&table, options)));
         }
         let mut comparison = Comparison::of(&table);
@@ -219,8 +222,10 @@ impl View<'_> {
             jobs: JobRows {
                 waiting: !args.hide_queued,
                 running: true,
+                finished: is_dvc,
                 // Ours are runs that did not finish, and shown as such.
                 failed: is_dvc && !args.hide_failed,
+                failed_of_dvc: !args.hide_failed,
             },
             edges: Edges::Yes,
             params: if args.param_deps { Params::OfStages } else { Params::All },

@@ -7,16 +7,18 @@ use std::path::Path;
 use exp_engine::core::RelPath;
 use exp_engine::refs::{Experiment, OnDiverged};
 use exp_engine::{
-    DataSync, DataSyncOptions, Error, MissingObject, Project, PullReport, PullRequest, PushCheck,
-    PushReport, PushRequest, RemoteSelection,
+    AutoPush, ConfigKey, ConfigLevel, DataSync, DataSyncOptions, Error, Kept, MissingObject,
+    Project, PullReport, PullRequest, PushCheck, PushReport, PushRequest, RemoteSelection,
 };
 
 use super::data::words::listed;
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
 use crate::args::sync::{DvcSyncArgs, HowArgs, PullArgs, PushArgs, WhichArgs};
-use crate::diagnostic::Failure;
+use crate::diagnostic::{Failure, chain};
 use crate::exit::ExitStatus;
 use crate::session::Session;
+use crate::view::change::counted;
+use crate::view::summary::ascii;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     command! {
@@ -30,7 +32,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
                first, then the experiment to the Git remote: what others see, they can apply. What is missing is \
                named, and nothing is sent then. The first word is the Git remote if it is the name of one, a path or \
                a URL; else every word is an experiment.\n\nExamples:\n  exp push bold-yak\n  exp push origin best\n  \
-               exp push --all\n  exp push --check bold-yak",
+               exp push --all\n  exp push --check bold-yak\n  exp push --auto",
         dvc_failure: DvcFailure::PLAIN,
     },
     command! {
@@ -67,8 +69,23 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     },
 ];
 
+/// Makes runs send their experiments from now on, on this machine.
+fn push_always(session: &mut Session<'_, '_>) -> Outcome {
+    let (files, cwd) = (session.config_files(), session.cwd().to_path_buf());
+    let key: ConfigKey = "exp.auto_push".parse()?;
+    files.set(ConfigLevel::Local, &key, "true", &cwd)?;
+    let remote = session.project()?.default_git_remote();
+    session.note(&format!(
+        "Each experiment is pushed to {remote} when its run finishes.\nno more: exp config --local exp.auto_push false"
+    ))?;
+    Ok(ExitStatus::DONE)
+}
+
 fn push(session: &mut Session<'_, '_>, args: &PushArgs) -> Outcome {
     let project = session.project()?;
+    if args.auto {
+        return push_always(session);
+    }
     let (git_remote, words) =
         remote_and_words(session, &project, (args.git_remote.as_deref(), &args.experiments));
     let experiments = if words.is_empty() {
@@ -100,6 +117,75 @@ fn push(session: &mut Session<'_, '_>, args: &PushArgs) -> Outcome {
     let request = PushRequest { git_remote: git_remote.clone(), experiments, on_diverged, data };
     let report = session.look(|ctx| project.push(ctx, &request))?;
     tell_push(session, &git_remote, &report)
+}
+
+/// Says what came of sending an experiment after its run.
+pub(super) fn pushed(name: &str, push: &AutoPush) -> String {
+    let remote = &push.git_remote;
+    match &push.result {
+        Err(error) => {
+            let why = chain(error).join(": ");
+            format!(" ! {name} was not pushed to {remote}: {why}   again: exp push {name}")
+        }
+        Ok(report) if !report.diverged.is_empty() => {
+            format!(" ! {name} was not pushed: {remote} has another one of that name")
+        }
+        Ok(report) if report.pushed.is_empty() => format!(" ✓ {remote} has {name}"),
+        Ok(report) => {
+            let n: u64 = report.data.iter().map(|one| one.moved).sum();
+            let n = counted(usize::try_from(n).unwrap_or(usize::MAX), "object");
+            format!(" ✓ {name} pushed to {remote}, {n} of data")
+        }
+    }
+}
+
+/// Sends an experiment that was just made if the configuration asks for it, and says so. Nothing that happens here makes the
+/// command fail.
+pub(super) fn push_after(
+    session: &mut Session<'_, '_>,
+    project: &Project,
+    kept: Option<&Kept>,
+) -> Result<(), Failure> {
+    let Some((experiment, git_remote)) = asked_for(project, kept) else { return Ok(()) };
+    let result = session.look(|ctx| project.push_finished(ctx, experiment, &git_remote));
+    let has_failed = !matches!(&result, Ok(report) if report.diverged.is_empty());
+    let line = pushed(experiment.name.as_str(), &AutoPush { git_remote, result });
+    let line = if session.io.unicode { line } else { ascii(&line) };
+    match (has_failed, session.is_dvc()) {
+        (true, _) => session.warn(&line),
+        (false, false) => session.note(&line),
+        // What DVC notes stands among its answers, where this is no place for it.
+        (false, true) => Ok(()),
+    }
+}
+
+/// Does the same in DVC's words.
+pub(super) fn push_after_as_dvc(
+    session: &mut Session<'_, '_>,
+    project: &Project,
+    kept: Option<&Kept>,
+) -> Result<(), Failure> {
+    let Some((experiment, git_remote)) = asked_for(project, kept) else { return Ok(()) };
+    session.note(&format!(
+        "Pushing experiment to '{git_remote}'. Cancel with CTRL+C. See \
+         <https://dvc.org/doc/user-guide/experiment-management/sharing-experiments> for more info."
+    ))?;
+    let result = session.look(|ctx| project.push_finished(ctx, experiment, &git_remote));
+    match result {
+        Err(error) => session.warn(&format!(
+            "WARNING: Something went wrong while auto pushing experiment to the remote '{git_remote}': {}",
+            chain(&error).join(": ")
+        )),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Returns the experiment that is to be sent, and where to.
+fn asked_for<'k>(project: &Project, kept: Option<&'k Kept>) -> Option<(&'k Experiment, String)> {
+    match kept? {
+        Kept::Experiment(experiment) => Some((experiment, project.auto_push_remote()?)),
+        _ => None,
+    }
 }
 
 fn tell_push(session: &mut Session<'_, '_>, git_remote: &str, report: &PushReport) -> Outcome {

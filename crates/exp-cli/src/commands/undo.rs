@@ -12,7 +12,7 @@ use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
 use crate::session::Session;
 use crate::view::change::{extent, operation, operation_lines};
-use crate::view::time;
+use crate::view::{environment, time};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     command! {
@@ -192,6 +192,7 @@ fn tell(
     let Some(record) = record else { return session.note(&format!("{name} finished.")) };
     let stage = record.stage.as_ref().map(|stage| format!(" in stage {stage}")).unwrap_or_default();
     let cause = match (record.end, record.exit_code, record.signal) {
+        _ if experiment.is_finished => "finished".to_owned(),
         (_, Some(code), _) => format!("failed{stage} with exit status {code}"),
         (RunEnd::Interrupted, ..) => format!("was interrupted{stage}"),
         (RunEnd::Died, ..) => format!("died{stage}: its process vanished"),
@@ -201,12 +202,12 @@ fn tell(
     let message = record.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     let took =
         record.took.map(|took| format!(" after {}", time::duration(took))).unwrap_or_default();
-    session.note(&format!("{name} {cause}{message}{took}"))?;
+    session.note(&environment::plain(&format!("{name} {cause}{message}{took}")))?;
+    let mut lines = Vec::new();
     if !record.overrides.is_empty() {
-        session.note(&format!("  with {}", record.overrides.join(" ")))?;
+        lines.push(("with", environment::plain(&record.overrides.join(" "))));
     }
-    if let Some(host) = &record.host {
-        session.note(&format!("  on {host}"))?;
-    }
-    Ok(())
+    lines.extend(record.host.iter().map(|host| ("host", environment::plain(host))));
+    lines.extend(environment::lines(record));
+    if lines.is_empty() { Ok(()) } else { session.note(environment::titled(&lines).trim_end()) }
 }

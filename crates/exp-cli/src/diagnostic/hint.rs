@@ -4,7 +4,7 @@ use std::path::Path;
 
 use exp_engine::cache::{CacheError, TransferError};
 use exp_engine::params::{ApplyError, ComposeError};
-use exp_engine::refs::{BranchError, CommitError, EditError, FindError};
+use exp_engine::refs::{BranchError, CommitError, EditError, FindError, UpdateError};
 use exp_engine::{
     ConfigError, DataError, Error, GcError, ImportError, JobProblem, SelectorError, SyncError,
 };
@@ -31,6 +31,7 @@ pub(super) fn of(error: &Error) -> Vec<String> {
         Error::MissingData { .. } => {
             one("run `exp data pull`, or `exp pull NAME` for an experiment, then try again")
         }
+        Error::NoSubmodule { .. } => one("run `git submodule update --init`, then try again"),
         Error::Unsaved { .. } => {
             one("leave out `--no-save`: what is replaced is kept for `exp undo`")
         }
@@ -42,6 +43,13 @@ pub(super) fn of(error: &Error) -> Vec<String> {
         Error::Find(error) => find(error),
         Error::Edit(EditError::Exists { .. }) => {
             one("choose another name, or give `--force` to replace it")
+        }
+        Error::Update(UpdateError::Locked { lock, .. })
+        | Error::Edit(EditError::Update(UpdateError::Locked { lock, .. })) => {
+            vec![format!(
+                "if no Git command is running, it is of one that died: rm '{}'",
+                lock.display()
+            )]
         }
         Error::Branch(BranchError::Exists { .. }) => one("name another branch"),
         Error::Selector(SelectorError::NoDirection { metric, .. }) => {

@@ -2,11 +2,14 @@
 
 use exp_engine::core::{Artifact, RelPath, Table, Value};
 use exp_engine::params::{Precision, python_cell};
-use exp_engine::{CodeDifference, DataDifference, FileData, FileDifference, Files, Pair};
+use exp_engine::{
+    CodeDifference, DataDifference, EnvironmentDifference, EnvironmentPart, FileData,
+    FileDifference, Files, Pair,
+};
 
 use super::json::object;
 use super::metrics::look::judgement;
-use super::{markdown, size, table};
+use super::{environment, markdown, size, table};
 
 /// How a table of changes is laid out.
 #[derive(Debug)]
@@ -95,6 +98,9 @@ pub(crate) fn problems(files: &Files) -> Vec<String> {
     files.iter().filter_map(problem).collect()
 }
 
+/// Of more parts of an environment that differ some are shown.
+const MOST_PARTS: usize = 30;
+
 /// Everything that differs.
 #[derive(Debug)]
 pub(crate) struct Everything<'e> {
@@ -106,6 +112,8 @@ pub(crate) struct Everything<'e> {
     pub(crate) code: &'e [CodeDifference],
     /// The revisions, for data and outputs.
     pub(crate) pair: &'e Pair,
+    /// What they ran in; `None` when that is not recorded of both.
+    pub(crate) environment: Option<&'e [EnvironmentDifference]>,
     /// What the two revisions are called.
     pub(crate) labels: &'e [String; 2],
     /// How numbers are shortened.
@@ -145,6 +153,21 @@ pub(crate) fn everything(all: &Everything<'_>) -> String {
     let line = |found: &DataDifference| data_line(all, found);
     text.push_str(&group("data", &all.pair.data().iter().map(line).collect::<Vec<_>>()));
     text.push_str(&group("outputs", &all.pair.outputs().iter().map(line).collect::<Vec<_>>()));
+    if let Some(environment) = all.environment {
+        let shown = environment.iter().take(MOST_PARTS).map(|found| {
+            let side = |side: Option<&String>| {
+                environment::side(found, side).unwrap_or_else(|| all.none().to_owned())
+            };
+            let (old, new) = (side(found.old.as_ref()), side(found.new.as_ref()));
+            vec![environment::part(&found.part), format!("{old} {} {new}", all.arrow())]
+        });
+        let mut lines: Vec<Vec<String>> = shown.collect();
+        let more = environment.len().saturating_sub(MOST_PARTS);
+        if more > 0 {
+            lines.push(vec![format!("and {more} more: --json")]);
+        }
+        text.push_str(&group("env", &lines));
+    }
     text
 }
 
@@ -254,5 +277,24 @@ pub(crate) fn everything_json(all: &Everything<'_>) -> Value {
         ("code", Value::Table(code.collect())),
         ("data", data(all.pair.data())),
         ("outs", data(all.pair.outputs())),
+        ("environment", all.environment.map_or(Value::Null, environment_json)),
     ])
+}
+
+/// Returns what differs by its name; packages and lock files, whose names are anybody's, by kind first.
+fn environment_json(found: &[EnvironmentDifference]) -> Value {
+    let (mut all, mut packages, mut files) = (Table::new(), Table::new(), Table::new());
+    for found in found {
+        let side = |side: &Option<String>| side.as_deref().map_or(Value::Null, Value::from);
+        let sides = object([("old", side(&found.old)), ("new", side(&found.new))]);
+        match &found.part {
+            EnvironmentPart::Package(name) => packages.insert(name.clone(), sides),
+            EnvironmentPart::LockFile(path) => files.insert(path.clone(), sides),
+            EnvironmentPart::Packages => all.insert("installed".to_owned(), sides),
+            part => all.insert(environment::part(part), sides),
+        };
+    }
+    all.insert("packages".to_owned(), Value::Table(packages));
+    all.insert("lock_files".to_owned(), Value::Table(files));
+    Value::Table(all)
 }

@@ -5,10 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use exp_engine::core::Timestamp;
-use exp_engine::{EndCause, Job, JobEnd, JobSpec, JobState, Outcome, WorkerState};
+use exp_engine::refs::RunRecord;
+use exp_engine::{
+    DvcTask, EndCause, Job, JobEnd, JobSpec, JobState, NotPushed, Outcome, WorkerState,
+};
 use serde_json::{Value as Json, json};
 
-use super::change::{counted, listed};
+use super::change::counted;
+use super::environment;
 use super::table::{Column, fitted};
 use super::time::{age, duration, iso};
 
@@ -25,6 +29,8 @@ pub(crate) struct Status<'a> {
     pub(crate) ends: &'a [Option<JobEnd>],
     /// The workers that live.
     pub(crate) workers: &'a [WorkerState],
+    /// What DVC itself has queued.
+    pub(crate) dvcs: &'a [DvcTask],
     /// The moment.
     pub(crate) now: Timestamp,
     /// Columns that a line may have.
@@ -58,31 +64,36 @@ fn symbol(state: JobState) -> &'static str {
 
 /// Writes the table of jobs, what is not listed of them, and the totals.
 pub(crate) fn table(status: &Status<'_>) -> String {
-    let cells = |cell: &dyn Fn(&Job) -> String| status.shown.iter().map(cell).collect();
-    let why = (status.shown.iter().zip(status.ends))
-        .map(|(job, end)| match end {
-            Some(end) if job.state.is_final() => end_text(end),
-            _ => String::new(),
-        })
-        .collect();
+    let dvcs = &status.dvcs[..status.dvcs.len().min(LISTED)];
+    let cells = |of_job: &dyn Fn(&Job) -> String, of_task: &dyn Fn(&DvcTask) -> String| {
+        status.shown.iter().map(of_job).chain(dvcs.iter().map(of_task)).collect::<Vec<_>>()
+    };
+    let why = (status.shown.iter().zip(status.ends)).map(|(job, end)| match end {
+        Some(end) if job.state.is_final() => end_text(end),
+        _ => String::new(),
+    });
+    let why = why.chain(dvcs.iter().map(|_| "DVC's own".to_owned())).collect();
     let column = |title: &str, cells: Vec<String>, pinned| Column {
         title: title.to_owned(),
         cells,
         right: false,
         pinned,
     };
-    let number =
-        Column { right: true, ..column("job", cells(&|job| job.number.to_string()), true) };
+    let number = cells(&|job| job.number.to_string(), &|_| "-".to_owned());
+    let number = Column { right: true, ..column("job", number, true) };
+    let mark = |state| format!(" {}", symbol(state));
+    let word = |state: JobState| state.word().to_owned();
+    let since = |at| age(at, status.now);
     let all = [
-        column(" ", cells(&|job| format!(" {}", symbol(job.state))), true),
+        column(" ", cells(&|job| mark(job.state), &|task| mark(task.state)), true),
         number,
-        column("name", cells(&|job| job.name.to_string()), true),
-        column("state", cells(&|job| job.state.word().to_owned()), true),
-        column("queued", cells(&|job| age(job.queued, status.now)), false),
+        column("name", cells(&|job| job.name.to_string(), &|task| task.name.to_string()), true),
+        column("state", cells(&|job| word(job.state), &|task| word(task.state)), true),
+        column("queued", cells(&|job| since(job.queued), &|task| since(task.queued)), false),
         column("why", why, false),
     ];
-    let mut text =
-        if status.shown.is_empty() { String::new() } else { fitted(&all, status.width).text };
+    let is_empty = status.shown.is_empty() && dvcs.is_empty();
+    let mut text = if is_empty { String::new() } else { fitted(&all, status.width).text };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -102,7 +113,8 @@ pub(crate) fn table(status: &Status<'_>) -> String {
         n if n_busy == n => counted(n, "worker"),
         n => format!("{}, {} idle", counted(n, "worker"), n - n_busy),
     };
-    text.push_str(&format!(" {} · {workers}\n", counts.join(" · ")));
+    let counts = if counts.is_empty() { "nothing queued".to_owned() } else { counts.join(" · ") };
+    text.push_str(&format!(" {counts} · {workers}\n"));
     let waits = status.jobs.iter().any(|job| job.state == JobState::Queued);
     if waits && status.workers.is_empty() {
         text.push_str("   run: exp queue start -j N\n");
@@ -168,6 +180,10 @@ pub(crate) struct One<'a> {
     pub(crate) spec: Option<&'a JobSpec>,
     /// How its last attempt ended.
     pub(crate) end: Option<&'a JobEnd>,
+    /// What is recorded of that attempt.
+    pub(crate) record: Option<&'a RunRecord>,
+    /// Why its result was not sent, if it was to be.
+    pub(crate) not_pushed: Option<&'a NotPushed>,
     /// Where its logs are, if there are any.
     pub(crate) logs: Option<&'a Path>,
     /// The moment.
@@ -198,6 +214,9 @@ pub(crate) fn one(one: &One<'_>) -> String {
         lines.extend(end.host.clone().map(|host| ("host", host)));
         lines.extend(end.experiment().map(|kept| ("kept as", kept.name.to_string())));
     }
+    if let Some(not) = one.not_pushed {
+        lines.push(("unpushed", format!("to {}: {}", not.git_remote, not.why)));
+    }
     if job.attempt > 1 {
         lines.push(("attempts", job.attempt.to_string()));
     }
@@ -211,9 +230,13 @@ pub(crate) fn one(one: &One<'_>) -> String {
         }
         lines.extend(spec.sweep.clone().map(|sweep| ("sweep", sweep)));
         lines.extend(spec.message.clone().map(|message| ("message", message)));
-        if !spec.left_out.is_empty() {
-            lines.push(("left out", listed(&spec.left_out, 10)));
+    }
+    match (one.record, one.spec) {
+        (Some(record), _) => lines.extend(environment::lines(record)),
+        (None, Some(spec)) if !spec.left_out.is_empty() => {
+            lines.push(("left out", environment::left_out(&spec.left_out, spec.n_left_out)));
         }
+        _ => {}
     }
     lines.extend(one.logs.map(|logs| ("logs", logs.display().to_string())));
     let mut all = String::new();
@@ -224,7 +247,12 @@ pub(crate) fn one(one: &One<'_>) -> String {
 }
 
 /// Returns the queue for programs.
-pub(crate) fn json(jobs: &[Job], ends: &[Option<JobEnd>], workers: &[WorkerState]) -> Json {
+pub(crate) fn json(
+    jobs: &[Job],
+    ends: &[Option<JobEnd>],
+    workers: &[WorkerState],
+    dvcs: &[DvcTask],
+) -> Json {
     let jobs: Vec<Json> = (jobs.iter().zip(ends))
         .map(|(job, end)| {
             let cause = end.as_ref().and_then(|end| end.cause.as_ref());
@@ -251,7 +279,17 @@ pub(crate) fn json(jobs: &[Job], ends: &[Option<JobEnd>], workers: &[WorkerState
             })
         })
         .collect();
-    json!({ "jobs": jobs, "workers": workers })
+    let dvcs: Vec<Json> = (dvcs.iter())
+        .map(|task| {
+            json!({
+                "name": task.name.as_str(),
+                "state": task.state.word(),
+                "commit": task.commit.to_string(),
+                "queued": task.queued.seconds,
+            })
+        })
+        .collect();
+    json!({ "jobs": jobs, "workers": workers, "dvc": dvcs })
 }
 
 #[cfg(test)]
@@ -298,6 +336,7 @@ mod tests {
             shown: &shown,
             ends: &ends,
             workers: &[],
+            dvcs: &[],
             now,
             width: 60,
         });

@@ -58,7 +58,9 @@ fn a_grid_is_queued_run_looked_at_and_run_again() -> Outcome {
     assert!(worked.err.contains(": exit status 4 in train   log: exp queue logs g-2\n"));
     assert!(worked.err.ends_with(" 2 jobs run, 1 of them not finished\n"), "{}", worked.err);
     sandbox.check("exp queue logs g-1", 0, &log(false), "");
-    sandbox.check("exp log g-1", 0, &log(false), "g-1 finished.\n");
+    let logged = sandbox.run("exp log g-1");
+    assert_eq!((logged.code, logged.out), (0, log(false)));
+    assert!(logged.err.starts_with("g-1 finished after 0."), "{}", logged.err);
     let failed = sandbox.run("exp queue logs g-2");
     assert!(failed.out.ends_with("training\n"), "{}", failed.out);
     let waited = sandbox.run("exp queue wait g-1 g-2");
@@ -104,6 +106,13 @@ fn what_cannot_be_is_said_with_what_helps() -> Outcome {
     refused(&sandbox.run("exp run -S lr=1,2"), 2, "give `--queue`, then `exp queue start -j N`");
     refused(&sandbox.run("exp run --queue --dry"), 2, "neither --dry nor --interactive");
     refused(&sandbox.run("exp run --queue --temp"), 2, "cannot be used with");
+    sandbox.check(
+        "exp queue start -j x",
+        2,
+        "",
+        "error: invalid value 'x' for '--jobs <N>': write a whole number\nhint: run `exp queue start --help`\n",
+    );
+    refused(&sandbox.run("exp queue start -j 0"), 2, "write a number from 1\nhint: run");
     refused(&sandbox.run("exp queue kill"), 2, "`exp stop` ends all of them");
     refused(&sandbox.run("exp queue remove"), 2, "name jobs, or give");
     refused(&sandbox.run("exp queue retry --failed --cause bad"), 2, "`bad` is no cause");
@@ -159,5 +168,129 @@ fn jobs_are_rows_of_the_table() -> Outcome {
     assert!(!hidden.out.contains("q-2"), "{}", hidden.out);
     let csv = sandbox.run("exp dvc exp show --csv");
     assert!(csv.out.contains("q-2"), "{}", csv.out);
+    Ok(())
+}
+
+#[test]
+fn runs_are_pushed_when_it_is_asked_for_and_say_so() -> Outcome {
+    let sandbox = project()?;
+    let told = sandbox.run("exp push --auto");
+    assert_eq!((told.code, told.out.as_str()), (0, ""), "{}", told.err);
+    assert!(told.err.starts_with("Each experiment is pushed to origin when its run finishes.\n"));
+    assert!(sandbox.read(".dvc/config.local")?.contains("auto_push = true"));
+    // There is no such remote: the run is as good as without.
+    let alone = sandbox.run("exp run -n alone -S lr=5");
+    assert_eq!(alone.code, 0, "{}", alone.err);
+    assert!(alone.err.contains(" alone was not pushed to origin: "), "{}", alone.err);
+    assert!(alone.err.contains("again: exp push alone"), "{}", alone.err);
+    sandbox.git(&["init", "-q", "--bare", "../origin.git"])?;
+    sandbox.git(&["remote", "add", "origin", "../origin.git"])?;
+    let temp = sandbox.run("exp run --temp -n temp -S lr=6");
+    assert!(temp.err.contains(" temp pushed to origin"), "{}", temp.err);
+    assert_eq!(sandbox.run("exp run --queue -n queued -S lr=7").code, 0);
+    let worked = sandbox.run("exp worker");
+    assert!(worked.err.contains(" queued pushed to origin"), "{}", worked.err);
+    let dvc = sandbox.run("exp dvc exp run -n dvc -S lr=8");
+    assert!(dvc.out.contains("Pushing experiment to 'origin'. Cancel with CTRL+C."), "{}", dvc.out);
+    let failed = sandbox.run("exp run -n failed -S lr=3");
+    assert_eq!(failed.code, 1, "what failed is not pushed: {}", failed.err);
+    let there = sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?;
+    let mut names: Vec<&str> = there.lines().filter_map(|line| line.rsplit('/').next()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["dvc", "queued", "temp"]);
+    assert_eq!(sandbox.run("exp config --local exp.auto_push false").code, 0);
+    let quiet = sandbox.run("exp run -n later -S lr=9");
+    assert!(!quiet.err.contains("pushed"), "{}", quiet.err);
+    Ok(())
+}
+
+/// Puts an entry into one of DVC's stashes, as DVC does.
+fn stash(sandbox: &Sandbox, which: &str, name: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let head = sandbox.git(&["rev-parse", "HEAD"])?;
+    let head = head.trim();
+    let message = format!("dvc-exp:{head}:{head}:{name}");
+    let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"])?;
+    let commit = sandbox.git(&["commit-tree", tree.trim(), "-p", head, "-m", &message])?;
+    let commit = commit.trim().to_owned();
+    let full = format!("refs/exps/celery/{which}");
+    let reason = format!("commit: {message}");
+    sandbox.git(&["update-ref", "--create-reflog", "-m", &reason, &full, &commit])?;
+    Ok(commit)
+}
+
+#[test]
+fn what_dvc_has_queued_is_shown_as_its_own_and_left_alone() -> Outcome {
+    let sandbox = project()?;
+    let waiting = stash(&sandbox, "stash", "theirs")?;
+    let failed = stash(&sandbox, "failed", "broken")?;
+    let before = sandbox.git(&["for-each-ref", "refs/exps/celery"])?;
+    let status = sandbox.run("exp queue status");
+    assert!(status.out.contains("-  theirs  queued  now     DVC's own\n"), "{}", status.out);
+    assert!(status.out.contains("-  broken  failed  now     DVC's own\n"), "{}", status.out);
+    assert!(status.err.contains("2 experiments in DVC's own queue"), "{}", status.err);
+    assert_eq!(sandbox.run("exp run --queue -n ours -S lr=5").code, 0);
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.run("exp queue status --json").out)?;
+    assert_eq!(json["jobs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (json["dvc"][0]["name"].as_str(), json["dvc"][0]["commit"].as_str()),
+        (Some("theirs"), Some(&*waiting))
+    );
+    let table = sandbox.run("exp show").out;
+    let theirs = table.lines().find(|line| line.contains("theirs")).ok_or("no row")?;
+    assert!(theirs.contains("queued by DVC"), "{table}");
+    let broken = table.lines().find(|line| line.contains("broken")).ok_or("no row")?;
+    assert!(broken.contains("failed in DVC's queue"), "{table}");
+    let dvcs = sandbox.run("exp dvc queue status").out;
+    assert!(dvcs.contains(&format!("{}  theirs", &waiting[..7])), "{dvcs}");
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.run("exp dvc exp show --json").out)?;
+    let rows = json[1]["experiments"].as_array().ok_or("no rows")?;
+    let row = |name: &str| rows.iter().find(|row| row["name"] == name).ok_or(format!("no {name}"));
+    assert_eq!(row("theirs")?["executor"]["state"], "queued");
+    assert_eq!(row("theirs")?["revs"][0]["rev"], *waiting);
+    assert_eq!(row("theirs")?["revs"][0]["data"]["metrics"], serde_json::json!({}));
+    assert_eq!(row("broken")?["executor"]["local"]["task_id"], *failed);
+    assert_eq!(row("broken")?["revs"][0]["error"]["msg"], "Experiment run failed");
+    // No verb of ours touches it.
+    refused(&sandbox.run("exp queue remove theirs"), 4, "job `theirs` is not in the queue");
+    assert_eq!(sandbox.run("exp queue remove --all").code, 0);
+    assert_eq!(sandbox.run("exp run --queue -n ours -S lr=6").code, 0);
+    assert!(sandbox.run("exp worker").err.ends_with(" 1 job done\n"));
+    assert_eq!(sandbox.run("exp queue retry --failed").code, 0);
+    assert_eq!(sandbox.run("exp queue stop").code, 0);
+    assert_eq!(sandbox.git(&["for-each-ref", "refs/exps/celery"])?, before);
+    Ok(())
+}
+
+#[test]
+fn what_finished_in_the_queue_says_so_as_dvc_does_as_long_as_its_log_is_there() -> Outcome {
+    let sandbox = project()?;
+    assert_eq!(sandbox.run("exp run --temp -n alone -S lr=6").code, 0);
+    assert_eq!(sandbox.run("exp run --queue -n q -S lr=5").code, 0);
+    assert_eq!(sandbox.run("exp worker -q").code, 0);
+    let executor = |name: &str| -> Result<serde_json::Value, Box<dyn std::error::Error>> {
+        let json: serde_json::Value =
+            serde_json::from_str(&sandbox.run("exp dvc exp show --json").out)?;
+        let rows = json[1]["experiments"].as_array().ok_or("no rows")?;
+        let row = rows.iter().find(|row| row["name"] == name).ok_or("no row")?;
+        Ok(row["executor"].clone())
+    };
+    let done = executor("q")?;
+    assert_eq!(
+        (done["state"].as_str(), done["name"].as_str()),
+        (Some("success"), Some("dvc-task"))
+    );
+    assert_eq!(done["local"]["returncode"], 0);
+    assert_eq!(done["local"]["root"], serde_json::Value::Null);
+    assert!(done["local"]["log"].as_str().is_some_and(|log| std::path::Path::new(log).exists()));
+    assert_eq!(executor("alone")?, serde_json::Value::Null);
+    let csv = sandbox.run("exp dvc exp show --csv").out;
+    assert!(
+        csv.lines().any(|line| line.starts_with("q,") && line.contains(",Success,Dvc-task,")),
+        "{csv}"
+    );
+    assert_eq!(sandbox.run("exp queue remove q").code, 0);
+    assert_eq!(executor("q")?, serde_json::Value::Null, "its log went with it");
     Ok(())
 }

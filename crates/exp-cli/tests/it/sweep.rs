@@ -62,6 +62,7 @@ fn a_sample_is_drawn_and_each_setting_repeated() -> Outcome {
 fn what_makes_no_sense_is_refused() -> Outcome {
     let sandbox = project("")?;
     for (flags, expect) in [
+        ("--missing -S lr=1", "choose what is queued: give `--queue`"),
         ("--sample 2 -S lr=1", "choose what is queued: give `--queue`"),
         ("--queue --repeat 2", "--vary"),
         ("--queue -S seed=1,2 --repeat 2 --vary seed", "`seed` is given twice"),
@@ -81,5 +82,27 @@ fn each_job_has_parameters_composed_of_its_own_choices() -> Outcome {
     let ran = sandbox.run("exp run --queue -q -S db=mysql,pg -S lr=5");
     assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{}", ran.err);
     assert_eq!(queued(&sandbox)?, ["db:   driver: mysql lr: 5", "db:   driver: pg lr: 5"]);
+    Ok(())
+}
+
+#[test]
+fn of_a_sweep_that_is_asked_for_again_only_what_is_missing_is_queued() -> Outcome {
+    let sandbox = project("")?;
+    let again = "exp queue add --missing -n g -S lr=1,2,3";
+    let first = sandbox.run(again);
+    assert!(first.err.starts_with("queued 3 jobs, 1 to 3: g-1, g-2, g-3\n"), "{}", first.err);
+    sandbox.check(again, 0, "", "3 of 3 are done, or wait or run already\nNothing is missing.\n");
+    assert_eq!(sandbox.run("exp queue remove g-2").code, 0);
+    let second = sandbox.run(again);
+    assert!(
+        second.err.starts_with("2 of 3 are done, or wait or run already\nqueued g-2 as job 4\n"),
+        "{}",
+        second.err
+    );
+    assert_eq!(sandbox.run("exp worker -q").code, 0);
+    // In front of what is done there is something new: numbers that are taken are not given twice.
+    let wider = sandbox.run("exp run --queue -q --missing -n g -S lr=0,1,2,3");
+    assert_eq!((wider.code, wider.out.as_str()), (0, "g-5\n"), "{}", wider.err);
+    assert_eq!(queued(&sandbox)?, ["lr: 0 seed: 9"]);
     Ok(())
 }

@@ -51,6 +51,7 @@ fn table(baseline: &str, experiments: &[(&str, &str)]) -> ShowTable {
             rev: id,
             data: revision(data),
             state: ExperimentState::Finished,
+            ran: None,
         })
         .collect();
     let baseline = Baseline {

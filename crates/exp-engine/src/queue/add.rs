@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::process::Owner;
 use crate::run::{ReproRequest, name_generator};
 use crate::snapshot;
+use crate::submodule;
 use crate::view::{Broken, View};
 
 /// What is asked of the queue: by default every stage, nothing changed.
@@ -98,7 +99,9 @@ impl Queue {
             also.extend(overlay.keys().cloned());
             overlays.push(overlay);
         }
-        let (changes, left_out) = snapshot::everything(project, &view, &also)?;
+        let snapshot::Everything { changes, left_out, n_left_out } =
+            snapshot::everything(ctx, project, &view, &also)?;
+        let submodules = submodule::capture(project)?;
         let base = git.write_tree(git.commit(baseline)?.tree, &changes)?;
         let time = project.now();
         let mut drafts = Vec::new();
@@ -113,6 +116,8 @@ impl Queue {
                 copy: request.copy.clone(),
                 sweep: request.sweep.clone(),
                 left_out: left_out.clone(),
+                n_left_out,
+                submodules: submodules.clone(),
             };
             let mut changes = Vec::new();
             for (file, text) in overlay {
@@ -128,6 +133,7 @@ impl Queue {
                 message,
                 author: None,
                 time,
+                record: None,
             });
         }
         self.open()?;

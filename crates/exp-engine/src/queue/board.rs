@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `<job>.job.<seconds>.<commit>.<name>` | the job: when it was queued, its commit, its name |
 //! | `<job>.held` | not to be started |
+//! | `<job>.undropped` | its ref is to go, and a lock was in the way |
 //! | `<job>.order.<n>.<priority>` | the `n`th change of its place: higher priorities are started first, 0 is usual |
 //! | `<job>.<attempt>.claim` | the attempt belongs to the worker that the file names |
 //! | `<job>.<attempt>.kill` | somebody wants its end |
@@ -62,6 +63,8 @@ pub(super) struct Listed {
     pub(super) what: Option<(CommitId, i64, ExpName)>,
     /// Whether it is held.
     pub(super) is_held: bool,
+    /// Whether its ref is to go and could not.
+    pub(super) is_undropped: bool,
     /// How often it was moved, and the priority that it has since.
     pub(super) order: (u64, i64),
     /// The number of its last attempt; 0 before the first.
@@ -228,6 +231,7 @@ impl Listing {
         let (kind, rest) = rest.split_once('.').unwrap_or((rest, ""));
         match kind {
             "held" => job.is_held = true,
+            "undropped" => job.is_undropped = true,
             "job" => {
                 let mut parts = rest.splitn(3, '.');
                 let seconds = parts.next()?.parse().ok()?;

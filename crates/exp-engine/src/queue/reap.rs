@@ -3,6 +3,7 @@
 //! Whoever looks at the queue does this first. Each step can be repeated, and of two that do it at a time one wins.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use exp_core::Ctx;
 use exp_refs::{Expected, RefChange};
@@ -42,6 +43,14 @@ pub(super) fn reap(queue: &Queue, ctx: &Ctx<'_>) -> Result<(), Error> {
         };
         if !is_alive {
             settle(queue, ctx, JobRef { number: *number, attempt })?;
+        }
+    }
+    for (number, listed) in &listing.jobs {
+        // One lock is in the way of all of them.
+        if listed.is_undropped && queue.try_drop_ref(*number, Duration::ZERO).is_err() {
+            break;
+        } else if listed.is_undropped {
+            queue.board.remove(&format!("{number}.undropped"))?;
         }
     }
     queue.board.sweep(&listing)?;

@@ -8,22 +8,27 @@ use exp_core::Ctx;
 use exp_refs::CommitId;
 
 use super::worker::Claim;
-use super::{EndCause, Job, JobEnd, JobState, Queue};
+use super::{DvcTask, EndCause, Job, JobEnd, JobState, Queue};
 use crate::collect::{CollectOptions, collect_commits, collect_workspace};
 use crate::error::Error;
 use crate::project::Project;
-use crate::revision::{ExperimentRow, ExperimentState, RowData};
+use crate::revision::{ExperimentRow, ExperimentState, RevisionData, RowData};
 
 /// Which jobs are rows of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct JobRows {
     /// Those that wait.
     pub waiting: bool,
     /// Those that run.
     pub running: bool,
+    /// Whether it is said of experiments that came of a job how it ran, as long as its log is there.
+    pub finished: bool,
     /// Those that ended without a result. What they left is a run that did not finish, which has a row of its own where
     /// those are shown.
     pub failed: bool,
+    /// Those that DVC itself ran and that failed.
+    pub failed_of_dvc: bool,
 }
 
 /// A job in a table.
@@ -41,6 +46,10 @@ pub struct JobRow {
     pub pid: Option<u32>,
     /// Why it ended.
     pub cause: Option<EndCause>,
+    /// What it is called in the queue: for DVC its own name for the task.
+    pub task: CommitId,
+    /// Whether DVC itself has queued it.
+    pub is_dvcs: bool,
 }
 
 /// Returns rows by baseline: those that run, those that wait in their order, those that failed, newest first.
@@ -57,9 +66,6 @@ pub(crate) fn rows(
         state => wanted.failed && state.is_failure(),
     };
     let jobs: Vec<Job> = queue.list()?.into_iter().filter(is_wanted).collect();
-    if jobs.is_empty() {
-        return Ok(BTreeMap::new());
-    }
     let reader = project.git().reader();
     let mut found = Vec::new();
     for job in jobs {
@@ -82,6 +88,8 @@ pub(crate) fn rows(
             log: queue.last_log(&job),
             pid: end.as_ref().and_then(|end| end.pid),
             cause: end.and_then(|end| end.cause),
+            task: job.commit,
+            is_dvcs: false,
         };
         if job.state == JobState::Running {
             let claim: Option<Claim> =
@@ -94,16 +102,92 @@ pub(crate) fn rows(
         }
         if shown == job.commit && row.root.is_none() {
             // What the tree has of metrics is the baseline's.
-            data = data.map(|mut data| {
-                Arc::make_mut(&mut data).metrics.clear();
-                data
-            });
+            data = data.map(without_metrics);
         }
         let state = ExperimentState::Job(Box::new(row));
-        let row = ExperimentRow { name: job.name, rev: job.commit, data, state };
+        let row = ExperimentRow { name: job.name, rev: job.commit, data, state, ran: None };
         rows.entry(baseline).or_default().push(row);
     }
+    add_dvcs(ctx, &queue, wanted, options, &mut rows)?;
     Ok(rows)
+}
+
+/// Adds what DVC itself has queued.
+fn add_dvcs(
+    ctx: &Ctx<'_>,
+    queue: &Queue,
+    wanted: JobRows,
+    options: CollectOptions<'_>,
+    rows: &mut BTreeMap<CommitId, Vec<ExperimentRow>>,
+) -> Result<(), Error> {
+    let is_wanted = |task: &DvcTask| match task.state {
+        JobState::Running => wanted.running,
+        JobState::Queued => wanted.waiting,
+        _ => wanted.failed_of_dvc,
+    };
+    let tasks: Vec<DvcTask> = queue.of_dvc()?.into_iter().filter(is_wanted).collect();
+    let commits: Vec<CommitId> = tasks.iter().map(|task| task.commit).collect();
+    let data = collect_commits(ctx, &queue.project, &commits, options)?;
+    for (task, data) in tasks.into_iter().zip(data) {
+        let now = task.root.as_deref().and_then(|root| at(&queue.project, root, options));
+        let data = now.unwrap_or_else(|| match task.state {
+            JobState::Failed => data,
+            // What the tree has of metrics is the baseline's.
+            _ => data.map(without_metrics),
+        });
+        let row = JobRow {
+            state: task.state,
+            in_workspace: false,
+            root: task.root,
+            log: task.log,
+            pid: task.pid,
+            cause: None,
+            task: task.commit,
+            is_dvcs: true,
+        };
+        let state = ExperimentState::Job(Box::new(row));
+        let row = ExperimentRow { name: task.name, rev: task.commit, data, state, ran: None };
+        rows.entry(task.baseline).or_default().push(row);
+    }
+    Ok(())
+}
+
+fn without_metrics(mut data: Arc<RevisionData>) -> Arc<RevisionData> {
+    Arc::make_mut(&mut data).metrics.clear();
+    data
+}
+
+/// Says of finished experiments that came of a job how it ran.
+pub(crate) fn note_jobs<'r>(
+    project: &Project,
+    rows: impl Iterator<Item = &'r mut ExperimentRow>,
+) -> Result<(), Error> {
+    let queue = project.queue()?;
+    let done: BTreeMap<String, Job> = (queue.list()?.into_iter().rev())
+        .filter(|job| job.state == JobState::Done)
+        .map(|job| (job.name.to_string(), job))
+        .collect();
+    if done.is_empty() {
+        return Ok(());
+    }
+    for row in rows.filter(|row| row.state.is_finished()) {
+        let Some(job) = done.get(row.name.as_str()) else { continue };
+        let Some(log) = queue.last_log(job) else { continue };
+        let Some(end) = queue.end(job)? else { continue };
+        if end.experiment().is_some_and(|one| one.commit == row.rev) {
+            row.ran = Some(Box::new(JobRow {
+                state: job.state,
+                in_workspace: false,
+                root: None,
+                log: Some(log),
+                pid: end.pid,
+                cause: None,
+                task: job.commit,
+                is_dvcs: false,
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// Returns what a work tree holds now; `None` when it is gone or not whole.

@@ -6,13 +6,13 @@
 //! ```json
 //! {"version":1,"name":"lr-1","cwd":"","selection":null,"force":"no","on_failure":"stop","run_cache":true,
 //!  "allow_missing":false,"pull":false,"jobs":1,"overrides":["lr=0.1"],"message":null,"replace":false,"copy":[],
-//!  "sweep":"lr","left_out":[]}
+//!  "sweep":"lr","left_out":[],"left_out_files":[],"n_left_out":0,"submodules":[]}
 //! ```
 //!
 //! A reader refuses a version that it does not know, and ignores fields that it does not know.
 
 use exp_core::{ExecuteOptions, FailurePolicy, Force, Reach, RelPath, Selection, Target};
-use exp_refs::ExpName;
+use exp_refs::{ExpName, LeftOut, LeftOutCause, SubmoduleState};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -40,8 +40,12 @@ pub struct JobSpec {
     pub copy: Vec<String>,
     /// What the jobs have in common that were queued together; `None` for one that was queued alone.
     pub sweep: Option<String>,
-    /// Untracked files that were there and are not part of the job: too large, or likely a secret.
-    pub left_out: Vec<String>,
+    /// Files that were there and are not part of the job: ignored, too large, or likely with a secret; of many some.
+    pub left_out: Vec<LeftOut>,
+    /// How many there were.
+    pub n_left_out: u64,
+    /// What the submodules are at.
+    pub submodules: Vec<SubmoduleState>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,8 +70,15 @@ struct Wire {
     replace: bool,
     copy: Vec<String>,
     sweep: Option<String>,
+    /// Names alone, as the first programs wrote and read them.
     #[serde(default)]
     left_out: Vec<String>,
+    #[serde(default)]
+    left_out_files: Vec<LeftOut>,
+    #[serde(default)]
+    n_left_out: u64,
+    #[serde(default)]
+    submodules: Vec<SubmoduleState>,
 }
 
 #[derive(Deserialize)]
@@ -149,7 +160,10 @@ impl JobSpec {
             replace: self.replace,
             copy: self.copy.clone(),
             sweep: self.sweep.clone(),
-            left_out: self.left_out.clone(),
+            left_out: names_of(&self.left_out),
+            left_out_files: self.left_out.clone(),
+            n_left_out: self.n_left_out,
+            submodules: self.submodules.clone(),
         };
         let json = serde_json::to_string(&wire).expect("a job has text and numbers only");
         Ok(format!("exp: job {}\n\n{json}\n", self.name))
@@ -189,6 +203,13 @@ impl JobSpec {
             ..ExecuteOptions::default()
         };
         let selection = selection_of_wire(wire.selection)?;
+        let left_out = if wire.left_out_files.is_empty() {
+            let why = LeftOutCause::Large;
+            let named = |path| LeftOut { path, why, size: None, digest: None };
+            wire.left_out.into_iter().map(named).collect()
+        } else {
+            wire.left_out_files
+        };
         Ok(Self {
             name: ExpName::new(&wire.name)?,
             repro: ReproRequest {
@@ -205,9 +226,17 @@ impl JobSpec {
             replace: wire.replace,
             copy: wire.copy,
             sweep: wire.sweep,
-            left_out: wire.left_out,
+            n_left_out: wire.n_left_out.max(left_out.len() as u64),
+            left_out,
+            submodules: wire.submodules,
         })
     }
+}
+
+/// Returns the untracked files among those that were left out.
+fn names_of(left_out: &[LeftOut]) -> Vec<String> {
+    let untracked = left_out.iter().filter(|file| file.why != LeftOutCause::Ignored);
+    untracked.map(|file| file.path.clone()).collect()
 }
 
 fn selection_to_wire(selection: &Selection) -> Result<Option<WireSelection>, Error> {
@@ -277,7 +306,18 @@ mod tests {
             replace: true,
             copy: vec!["a b".into()],
             sweep: Some("lr".into()),
-            left_out: vec!["big.bin".into()],
+            left_out: vec![LeftOut {
+                path: "big.bin".into(),
+                why: LeftOutCause::Large,
+                size: Some(7),
+                digest: None,
+            }],
+            n_left_out: 1,
+            submodules: vec![SubmoduleState {
+                path: "lib".into(),
+                commit: "ab".repeat(20),
+                edits: Some("cd".repeat(20)),
+            }],
         };
         for selection in [Selection::All, Selection::of(targets).reaching(Reach::Downstream)] {
             spec.repro.selection = selection;
@@ -287,6 +327,11 @@ mod tests {
             assert_eq!(read.repro.selection, spec.repro.selection);
             assert_eq!(read.to_message().unwrap(), spec.to_message().unwrap());
         }
+        let written = spec.to_message().unwrap();
+        let (start, rest) = written.split_once("\"left_out_files\"").unwrap();
+        let older = format!("{}}}", start.trim_end_matches(','));
+        let read = JobSpec::of_message(&older).unwrap();
+        assert_eq!((read.left_out[0].path.as_str(), read.n_left_out), ("big.bin", 1), "{rest}");
         let newer = spec.to_message().unwrap().replace("\"version\":1", "\"version\":2");
         assert!(matches!(JobSpec::of_message(&newer), Err(Error::Newer { .. })));
         assert!(matches!(JobSpec::of_message("dvc: x"), Err(Error::Corrupt { .. })));

@@ -118,6 +118,8 @@ fn what_a_dead_worker_had_not_begun_is_queued_and_what_it_had_is_lost() -> Test 
             logs: queue.attempt_logs(job),
             job: Some(job),
             ending: None,
+            environment: None,
+            left_out: (Vec::new(), 0),
         }),
         operation: crate::operation::Operation::new(crate::OperationKind::Run, "b", 7),
     };
@@ -149,6 +151,7 @@ fn a_result_that_was_published_is_done_although_nobody_wrote_so() -> Test {
             message: "x".into(),
             author: None,
             time: queue.project.now(),
+            record: None,
         };
         let commit = git.write_commit(&draft)?;
         let experiment = exp_refs::Experiment::new(baseline, job.name.clone(), commit, true);
@@ -178,6 +181,8 @@ fn a_result_that_was_published_is_done_although_nobody_wrote_so() -> Test {
                 logs: queue.attempt_logs(at),
                 job: Some(at),
                 ending: Some(ending),
+                environment: None,
+                left_out: (Vec::new(), 0),
             }),
             operation,
         };
@@ -244,5 +249,112 @@ fn an_attempt_ends_once_whoever_ends_it() -> Test {
     }
     assert_eq!(queue.list()?[0].state, before);
     assert_eq!(queue.list()?, queue.list()?);
+    Ok(())
+}
+
+#[test]
+fn a_clock_that_jumps_changes_nothing() -> Test {
+    let dir = tempfile::tempdir()?;
+    let queue = project(dir.path(), &["a", "b", "c"])?;
+    // Jobs that were queued in the future and before the epoch are started in the order of queueing all the same.
+    let all = queue.list()?;
+    for (number, seconds) in [(1, i64::MAX), (2, -5), (3, 0)] {
+        let job = all.iter().find(|job| job.number == number).unwrap();
+        queue.board.remove(&file_of(number, job.queued.seconds, job.commit, &job.name))?;
+        queue.board.mark(&file_of(number, seconds, job.commit, &job.name))?;
+    }
+    let order: Vec<u64> = queue.list()?.iter().map(|job| job.number).collect();
+    assert_eq!(order, [1, 2, 3]);
+    // A claim of tomorrow and one of 1970 are judged by their workers and not by the clock.
+    for (number, at, owner) in [(1, i64::MAX, Owner::this_process()), (2, 0, elsewhere())] {
+        let worker = format!("w{number}");
+        queue.board.link(&format!("worker.{worker}"), &Note { owner: owner.clone() })?;
+        queue.board.replace(&format!("beat.{worker}"), &3)?;
+        let claim = Claim { worker, owner, at };
+        assert!(queue.board.link(&format!("{number}.1.claim"), &claim)?);
+    }
+    for _ in 0..3 {
+        queue.reap(&Ctx::silent())?;
+        assert_eq!(
+            (state(&queue, "a"), state(&queue, "b")),
+            (JobState::Running, JobState::Running)
+        );
+    }
+    // What counts is that the beat stands still, on a clock that never jumps.
+    testing::long_ago(&queue, "w2", 3);
+    queue.reap(&Ctx::silent())?;
+    assert_eq!((state(&queue, "a"), state(&queue, "b")), (JobState::Running, JobState::Queued));
+    Ok(())
+}
+
+#[test]
+fn a_machine_that_dies_in_the_middle_of_a_job_loses_it_and_nothing_else() -> Test {
+    let dir = tempfile::tempdir()?;
+    let queue = project(dir.path(), &["a"])?;
+    claim(&queue, 1, "w", &elsewhere())?;
+    let job = JobRef { number: 1, attempt: 1 };
+    let jobs = queue.list()?;
+    let commit = queue.project.git().commit(jobs[0].commit)?;
+    let tree = crate::worktree::PrivateTree::reserve(&queue.project);
+    tree.fill(&queue.project, (commit.parents[0], commit.tree), &[])?;
+    let journal = crate::change::Journal {
+        owner: elsewhere(),
+        run: Some(crate::change::RunJournal {
+            name: "a".into(),
+            baseline: commit.parents[0].to_string(),
+            work_tree: Some(tree.root().to_path_buf()),
+            started: 7,
+            overrides: Vec::new(),
+            unfinished: vec!["a".into()],
+            begun: vec!["a".into()],
+            logs: queue.attempt_logs(job),
+            job: Some(job),
+            ending: None,
+            environment: None,
+            left_out: (Vec::new(), 0),
+        }),
+        operation: crate::operation::Operation::new(crate::OperationKind::Run, "a", 7),
+    };
+    crate::change::save_journal(&queue.project.scratch().join("ops/1-1.json"), &journal)?;
+    queue.reap(&Ctx::silent())?;
+    assert_eq!(state(&queue, "a"), JobState::Running, "it may live");
+    assert!(tree.root().is_dir(), "and work");
+    testing::long_ago(&queue, "w", 3);
+    queue.reap(&Ctx::silent())?;
+    assert_eq!(state(&queue, "a"), JobState::Lost);
+    let end = queue.end(&queue.list()?[0])?.unwrap();
+    assert_eq!(
+        (end.cause.as_ref(), end.host.as_deref()),
+        (Some(&EndCause::Lost), Some("another host"))
+    );
+    let kept = end.experiment().ok_or("what it left is kept")?;
+    let record = queue.project.experiments().record(&kept)?.ok_or("no record")?;
+    assert_eq!(record.host.as_deref(), Some("another host"), "and not who found it");
+    assert!(!tree.root().exists());
+    queue.retry(&queue.list()?)?;
+    assert_eq!(state(&queue, "a"), JobState::Queued);
+    Ok(())
+}
+
+#[test]
+fn a_lock_of_a_dead_git_is_neither_waited_for_nor_kept_secret() -> Test {
+    let dir = tempfile::tempdir()?;
+    let queue = project(dir.path(), &["a", "b"])?;
+    let root = dir.path().join("work");
+    let packed = Command::new("git").args(["pack-refs", "--all"]).current_dir(&root).status()?;
+    assert!(packed.success());
+    let lock = queue.project.git().packed_lock();
+    fs::write(&lock, "")?;
+    let start = std::time::Instant::now();
+    let report = queue.work(&Ctx::silent(), &WorkOptions::default(), &|_| ())?;
+    assert_eq!(report.ran.len(), 2);
+    assert!(start.elapsed() < std::time::Duration::from_secs(8), "{:?}", start.elapsed());
+    assert_eq!((state(&queue, "a"), state(&queue, "b")), (JobState::Done, JobState::Done));
+    assert_eq!(queue.undropped()?, Some((2, lock.clone())));
+    assert_eq!(queue.refs()?.len(), 2);
+    queue.reap(&Ctx::silent())?;
+    fs::remove_file(&lock)?;
+    queue.reap(&Ctx::silent())?;
+    assert_eq!((queue.undropped()?, queue.refs()?.len()), (None, 0), "whoever looks next does it");
     Ok(())
 }

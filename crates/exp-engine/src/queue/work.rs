@@ -7,13 +7,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use exp_core::{Cancel, CancelToken, Ctx, Event, RunReport};
+use serde::{Deserialize, Serialize};
 
 use super::worker::{BEAT, Claim, Note, Stop};
 use super::{EndCause, Job, JobEnd, JobState, Outcome, Queue};
 use crate::change::JobRef;
 use crate::error::Error;
 use crate::process::Owner;
-use crate::run::{JobRun, oom_kills};
+use crate::run::{JobRun, Kept, RunOutcome, oom_kills};
+use crate::sync::AutoPush;
 
 /// How often a worker looks whether somebody wants its end, or that of its job.
 const LOOK: Duration = Duration::from_millis(100);
@@ -57,6 +59,13 @@ pub enum WorkerEvent<'a> {
         /// What became of the stages; `None` when it could not be run.
         report: Option<&'a RunReport>,
     },
+    /// The result of a job was sent, or not, because the configuration asks for it.
+    Pushed {
+        /// The job.
+        job: &'a Job,
+        /// What came of it.
+        push: &'a AutoPush,
+    },
     /// A job is in the queue that this version cannot run.
     Skipped {
         /// The job.
@@ -64,6 +73,15 @@ pub enum WorkerEvent<'a> {
         /// Why not.
         error: &'a Error,
     },
+}
+
+/// That the result of an attempt was to be sent and was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotPushed {
+    /// The Git remote.
+    pub git_remote: String,
+    /// Why not.
+    pub why: String,
 }
 
 /// What a worker shares with the thread that watches over it.
@@ -221,6 +239,8 @@ impl Queue {
         let pass = |event: Event<'_>| ctx.emit(event);
         let inner = Ctx::new(&pass, token);
         let done = self.project.run_job(&inner, &run);
+        // Who wants the end of the worker at once does not want to wait for this either.
+        let push = self.push_result(&inner, job, done.as_ref().ok());
         *lock(&watched.current) = None;
         let report = match done {
             Ok(outcome) => outcome.report,
@@ -238,7 +258,23 @@ impl Queue {
         };
         let Some(end) = self.end(job)? else { return Ok(Some(Outcome::Lost)) };
         tell(WorkerEvent::Ended { job, end: &end, report: Some(&report) });
+        if let Some(push) = &push {
+            tell(WorkerEvent::Pushed { job, push });
+        }
         Ok(Some(end.outcome))
+    }
+
+    /// Sends what came of a job if that is asked for, and notes why not when it fails.
+    fn push_result(&self, ctx: &Ctx<'_>, job: &Job, done: Option<&RunOutcome>) -> Option<AutoPush> {
+        let Some(Kept::Experiment(experiment)) = &done?.kept else { return None };
+        let push = self.project.auto_push(ctx, experiment)?;
+        if let Err(error) = &push.result {
+            let note =
+                NotPushed { git_remote: push.git_remote.clone(), why: crate::error::chain(error) };
+            // Who watches the worker is told anyway.
+            self.board.link(&format!("{}.{}.unpushed", job.number, job.attempt), &note).ok();
+        }
+        Some(push)
     }
 
     /// Ends an attempt that could not be run.

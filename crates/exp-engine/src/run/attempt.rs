@@ -9,14 +9,16 @@ use exp_core::{
     Timestamp, Warning, experiment_hash,
 };
 use exp_refs::{
-    CommitId, Draft, EditError, ExpName, Expected, Experiment, ExperimentStore, RefName, RunEnd,
-    RunRecord, TreeChange, TreeId, UpdateError,
+    CommitId, Draft, EditError, ExpName, Expected, Experiment, ExperimentStore, LeftOut, RefName,
+    RunEnd, RunRecord, SubmoduleState, TreeChange, TreeId, UpdateError,
 };
 
 use crate::change::{Changes, RunJournal};
+use crate::environment;
 use crate::error::Error;
 use crate::files;
 use crate::hold::Hold;
+use crate::left_out;
 use crate::logs::Logs;
 use crate::operation::OperationKind;
 use crate::project::Project;
@@ -60,6 +62,10 @@ pub(super) struct Attempt<'r> {
     pub(super) existing: Vec<Experiment>,
     /// The job that it is, when it is one of the queue.
     pub(super) job: Option<&'r JobRun<'r>>,
+    /// Files that were there and that a private work tree does not get, and how many there are.
+    pub(super) left_out: (Vec<LeftOut>, u64),
+    /// What the submodules were at.
+    pub(super) submodules: Vec<SubmoduleState>,
 }
 
 impl Attempt<'_> {
@@ -83,7 +89,7 @@ impl Attempt<'_> {
         })();
         match executed {
             Ok((report, changes)) => {
-                let outcome = self.finish(self.project, None, report, changes)?;
+                let outcome = self.finish(ctx, self.project, None, report, changes)?;
                 if let Err(error) = staged.give_back(self.project) {
                     let what = "Git's index".to_owned();
                     ctx.warn(&Warning::Unreadable { what, why: error.to_string() });
@@ -116,7 +122,7 @@ impl Attempt<'_> {
         let journal = changes.journal_path().to_path_buf();
         let family = Family::of_operation(&changes.id());
         let done = (|| -> Result<RunOutcome, Error> {
-            place.fill(self.project, self.baseline, tree)?;
+            place.fill(self.project, (self.baseline, tree), &self.submodules)?;
             place.copy(self.project, cwd, copy)?;
             let inside = self.project.at_work_tree(place.root())?;
             if let Some(job) = self.job {
@@ -127,7 +133,7 @@ impl Attempt<'_> {
             if let Some(tracer) = &self.repro.trace {
                 tracer.keep(inside.traces(tracer)?);
             }
-            self.finish(&inside, Some(&place), report, changes)
+            self.finish(ctx, &inside, Some(&place), report, changes)
         })();
         if done.is_err() {
             family.end(self.project.options().shell.grace);
@@ -147,7 +153,11 @@ impl Attempt<'_> {
         let session = Session::prepare(inside, &self.repro.selection)?
             .with(self.env(), self.logs())
             .noting_in(self.project);
-        changes.update_run(|run| run.unfinished = session.runnable())?;
+        let environment = environment::capture(self.project, inside, session.stages());
+        changes.update_run(|run| {
+            run.unfinished = session.runnable();
+            run.environment = Some(environment);
+        })?;
         session.bring_missing(ctx, &mut changes)?;
         ctx.emit(Event::Run {
             name: self.name.as_str(),
@@ -160,12 +170,13 @@ impl Attempt<'_> {
     /// Keeps what came of a run and removes its work tree, if it had one.
     fn finish(
         &self,
+        ctx: &Ctx<'_>,
         inside: &Project,
         place: Option<&PrivateTree>,
         report: RunReport,
         mut changes: Changes,
     ) -> Result<RunOutcome, Error> {
-        let kept = self.keep(inside, &report, &mut changes)?;
+        let kept = self.keep(ctx, inside, &report, &mut changes)?;
         if let Kept::Experiment(experiment) | Kept::Unfinished(experiment) = &kept {
             let stages = report.stages.iter().map(|stage| stage.id.to_string());
             self.logs().note(experiment.commit, stages.collect());
@@ -220,12 +231,15 @@ impl Attempt<'_> {
             logs: self.logs_dir(),
             job: self.job.map(|job| job.job),
             ending: None,
+            environment: None,
+            left_out: self.left_out.clone(),
         }
     }
 
     /// Records the state of the workspace `inside` as what came of this run.
     fn keep(
         &self,
+        ctx: &Ctx<'_>,
         inside: &Project,
         report: &RunReport,
         changes: &mut Changes,
@@ -233,14 +247,14 @@ impl Attempt<'_> {
         let view = View::load(&inside.workspace(), inside.root(), Broken::Note)?;
         let mut tree_changes =
             snapshot::changes(inside, &view, &changes.touched().iter().cloned().collect())?;
+        let record = self.record_of(ctx, (inside, &view), report, &tree_changes, changes);
         if report.ended != Ended::Complete {
             settle_unfinished(inside, &view, report, &mut tree_changes)?;
             snapshot::adopt(self.project, inside, &tree_changes)?;
-            let record = self.record_of(report);
             let stages: Vec<String> =
                 report.stages.iter().map(|stage| stage.id.to_string()).collect();
             let log = self.logs().gather(stages.iter().map(String::as_str))?;
-            let draft = self.draft(tree_changes, report);
+            let draft = self.draft(tree_changes, report, None);
             let draft = ExperimentStore::draft_of_run(&draft, &record, log.as_deref());
             let name = self.unfinished_name();
             let experiment = self.publish(&draft, &name, Finished::No, None, report, changes)?;
@@ -273,7 +287,7 @@ impl Attempt<'_> {
                 })
                 .map(|other| other.commit),
         };
-        let draft = self.draft(tree_changes, report);
+        let draft = self.draft(tree_changes, report, Some(Box::new(record)));
         let name = &self.name;
         Ok(Kept::Experiment(self.publish(&draft, name, Finished::Yes, before, report, changes)?))
     }
@@ -318,7 +332,12 @@ impl Attempt<'_> {
         }
     }
 
-    fn draft(&self, changes: Vec<TreeChange>, report: &RunReport) -> Draft {
+    fn draft(
+        &self,
+        changes: Vec<TreeChange>,
+        report: &RunReport,
+        record: Option<Box<RunRecord>>,
+    ) -> Draft {
         let done: Vec<(String, StageLock)> = (report.stages.iter())
             .filter(|stage| matches!(stage.outcome, Outcome::Ran | Outcome::Restored(_)))
             .filter_map(|stage| Some((stage.id.name.clone()?, stage.lock.clone()?)))
@@ -334,16 +353,28 @@ impl Attempt<'_> {
             message,
             author: None,
             time: self.project.now(),
+            record,
         }
     }
 
-    fn record_of(&self, report: &RunReport) -> RunRecord {
+    /// Returns what is known of the run, whose commit has `kept` beside what the baseline has.
+    fn record_of(
+        &self,
+        ctx: &Ctx<'_>,
+        (inside, view): (&Project, &View),
+        report: &RunReport,
+        kept: &[TreeChange],
+        changes: &Changes,
+    ) -> RunRecord {
         let failed = report
             .stages
             .iter()
             .find(|stage| matches!(stage.outcome, Outcome::Failed(_) | Outcome::Cancelled));
-        let end =
-            if report.ended == Ended::Cancelled { RunEnd::Interrupted } else { RunEnd::Failed };
+        let end = match report.ended {
+            Ended::Complete => RunEnd::Finished,
+            Ended::Cancelled => RunEnd::Interrupted,
+            Ended::Failed => RunEnd::Failed,
+        };
         let (mut exit_code, mut signal, mut message) = (None, None, None);
         if let Some(StageReport { outcome: Outcome::Failed(failure), .. }) = failed {
             match failure {
@@ -352,8 +383,25 @@ impl Attempt<'_> {
                 other => message = Some(other.to_string()),
             }
         }
+        let mut environment = changes.run().and_then(|run| run.environment.clone());
+        if environment.as_ref().is_some_and(|found| found.python.is_none()) {
+            // A package manager may have made it meanwhile.
+            let stages = view.stages.iter().filter(|stage| stage.cmd.is_some());
+            environment = Some(environment::capture(self.project, inside, stages));
+        }
+        let (left_out, n_left_out) = if inside.root() == self.project.root() {
+            let kept = kept.iter().map(|change| change.path.clone()).collect();
+            // The result counts for more than what lies beside it.
+            left_out::beside(ctx, inside, view, &kept).unwrap_or_default()
+        } else {
+            self.left_out.clone()
+        };
         RunRecord {
             end,
+            environment,
+            left_out,
+            n_left_out,
+            submodules: self.submodules.clone(),
             stage: failed.map(|stage| stage.id.to_string()),
             exit_code,
             signal,

@@ -50,6 +50,8 @@ impl Project {
             repro: &run.spec.repro,
             existing: Vec::new(),
             job: Some(run),
+            left_out: (run.spec.left_out.clone(), run.spec.n_left_out),
+            submodules: run.spec.submodules.clone(),
         };
         let hold = Hold::nothing();
         attempt.in_private(ctx, commit.tree, &run.spec.cwd, &run.spec.copy, &hold)

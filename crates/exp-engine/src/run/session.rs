@@ -66,6 +66,11 @@ impl<'p> Session<'p> {
         self
     }
 
+    /// Returns the stages that are selected, in the order of execution.
+    pub(super) fn stages(&self) -> impl Iterator<Item = &Stage> + Clone {
+        self.order.iter().filter_map(|id| self.pipeline.stage(id))
+    }
+
     /// Returns the addresses of the stages with a command, in the order of execution.
     pub(super) fn runnable(&self) -> Vec<String> {
         let stages = self.order.iter().filter_map(|id| self.pipeline.stage(id));

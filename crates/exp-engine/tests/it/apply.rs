@@ -82,7 +82,15 @@ fn plumbed(
         })
         .collect::<Result<Vec<_>, Box<dyn std::error::Error>>>()?;
     let time = Timestamp::utc(1_795_410_005);
-    let draft = Draft { parent, base: None, changes, message: name.to_owned(), author: None, time };
+    let draft = Draft {
+        parent,
+        base: None,
+        changes,
+        message: name.to_owned(),
+        author: None,
+        time,
+        record: None,
+    };
     Ok(project.experiments().save(&draft, &name.parse()?, Expected::Missing)?.commit)
 }
 

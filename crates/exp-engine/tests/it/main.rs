@@ -5,6 +5,7 @@ mod apply;
 mod corpus;
 mod data;
 mod edit;
+mod environment;
 mod gc;
 mod import;
 mod live;

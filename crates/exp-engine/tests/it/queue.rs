@@ -96,7 +96,10 @@ fn a_job_is_what_the_workspace_was_and_queueing_touches_nothing() -> Test {
     assert!(show(&format!("{}:train.sh", jobs[1].commit))?.contains("# edited"));
     assert!(show(&format!("{}:.env", jobs[1].commit)).is_err(), "a secret is not stored");
     let spec = queue.spec(&jobs[1])?;
-    assert_eq!(spec.left_out, [".env"]);
+    let left_out = &spec.left_out[..];
+    assert_eq!(left_out.len(), 1, "{left_out:?}");
+    assert_eq!((left_out[0].path.as_str(), left_out[0].size), (".env", Some(8)));
+    assert_eq!(left_out[0].digest, None, "not even a digest of a secret");
     assert_eq!(spec.overrides, ["lr=0.3", "fail=1"]);
     assert_eq!(states(&queue)?, ["a queued", "b queued"]);
     assert_eq!(jobs.iter().map(|job| job.number).collect::<Vec<_>>(), [1, 2]);
@@ -514,5 +517,39 @@ fn what_a_stage_keeps_is_carried_to_its_next_attempt() -> Test {
     let a = sandbox.project()?.experiments().find("a")?;
     assert_eq!(sandbox.git(&["show", &format!("{}:out", a.commit)])?, "3\n");
     assert!(!sandbox.has(".dvc/tmp/exp/queue/carry/1"));
+    Ok(())
+}
+
+#[test]
+fn what_is_missing_of_a_sweep_is_what_is_neither_done_nor_waiting() -> Test {
+    let sandbox = Sandbox::with_stage()?;
+    let sweep = |sets: &[&[&str]]| -> Result<QueueRequest> {
+        let mut request = QueueRequest::default();
+        for set in sets {
+            let overrides = Overrides::parse(set)?.single().ok_or("a sweep")?;
+            request.jobs.push(NewJob { name: None, overrides });
+        }
+        Ok(request)
+    };
+    let all = sweep(&[&["lr=0.2"], &["lr=0.3", "fail=1"], &["lr=0.4"], &["lr=0.5"], &["lr=0.2"]])?;
+    let queue = sandbox.project()?.queue()?;
+    let missing = || queue.missing(&Ctx::silent(), &all);
+    assert_eq!(missing()?, [0, 1, 2, 3], "a set has nothing twice");
+    queue.add(&Ctx::silent(), &asked(&[("a", &["lr=0.2"]), ("b", &["lr=0.3", "fail=1"])])?)?;
+    assert_eq!(missing()?, [2, 3], "what waits is not missing");
+    work(&queue, &WorkOptions::default())?;
+    assert_eq!(states(&queue)?, ["b failed", "a done"]);
+    assert_eq!(missing()?, [1, 2, 3], "what failed is missing");
+    // An experiment is one whoever ran it, and whatever else its parameter file says in comments and order.
+    sandbox.run(&["lr=0.4"])?;
+    sandbox.write("params.yaml", "# another order\nfail: 0\nlr: 0.1\n")?;
+    assert_eq!(missing()?, [1, 3]);
+    let a = sandbox.project()?.experiments().find("a")?;
+    sandbox.project()?.experiments().remove(&[a])?;
+    assert_eq!(missing()?, [0, 1, 3], "what was removed is missing");
+    sandbox.write("params.yaml", "fail: 0\nlr: 0.1\nmore: 1\n")?;
+    assert_eq!(missing()?, [0, 1, 2, 3], "other parameters are another experiment");
+    sandbox.commit("more")?;
+    assert_eq!(missing()?, [0, 1, 2, 3], "and so is another baseline");
     Ok(())
 }

@@ -339,3 +339,72 @@ fn nothing_is_sent_below_a_mount_point_whose_disk_is_gone() -> Test {
     assert!(sent.data[0].moved > 0, "a deleted remote on the same file system is made anew");
     Ok(())
 }
+
+#[test]
+fn a_job_is_pushed_when_it_is_done_and_a_push_that_fails_is_told_and_costs_nothing() -> Test {
+    let sandbox = shared(None)?;
+    sandbox.write(".dvc/config.local", "[exp]\n    auto_push = true\n")?;
+    let queue = sandbox.project()?.queue()?;
+    let add = |name: &str, lr: &str| -> Outcome<()> {
+        let overrides = request(&[&format!("lr={lr}")])?.overrides;
+        let jobs = vec![exp_engine::NewJob { name: Some(name.to_owned()), overrides }];
+        let wanted = exp_engine::QueueRequest { jobs, ..exp_engine::QueueRequest::default() };
+        queue.add(&Ctx::silent(), &wanted)?;
+        Ok(())
+    };
+    let work = || -> Outcome<Vec<String>> {
+        let told = std::sync::Mutex::new(Vec::new());
+        queue.work(&Ctx::silent(), &exp_engine::WorkOptions::default(), &|event| match event {
+            exp_engine::WorkerEvent::Ended { end, .. } => {
+                told.lock().unwrap().push(end.outcome.word().to_owned());
+            }
+            exp_engine::WorkerEvent::Pushed { push, .. } => {
+                let how = if push.result.is_ok() { "pushed" } else { "not pushed" };
+                told.lock().unwrap().push(format!("{how} to {}", push.git_remote));
+            }
+            _ => {}
+        })?;
+        Ok(told.into_inner()?)
+    };
+    add("a", "0.5")?;
+    assert_eq!(work()?, ["done", "pushed to origin"]);
+    let there = sandbox.git(&["ls-remote", "origin", "refs/exps/*"])?;
+    assert!(there.trim_end().ends_with("/a"), "{there}");
+    let clone = sandbox.clone_as("clone")?;
+    clone.pull(&Ctx::silent(), &everything())?;
+    assert_eq!(clone.experiments().list()?.len(), 1, "with its data");
+
+    fs::rename(sandbox.beside("origin.git"), sandbox.beside("gone.git"))?;
+    add("b", "0.6")?;
+    assert_eq!(work()?, ["done", "not pushed to origin"]);
+    let jobs = queue.list()?;
+    let b = exp_engine::Queue::find(&jobs, "b").ok_or("no job")?;
+    assert_eq!(b.state, exp_engine::JobState::Done);
+    let why = queue.not_pushed(b)?.ok_or("it is told")?;
+    assert_eq!(why.git_remote, "origin");
+    assert!(why.why.contains("no Git repository"), "{why:?}");
+    let a = exp_engine::Queue::find(&jobs, "a").ok_or("no job")?;
+    assert_eq!(queue.not_pushed(a)?, None);
+    Ok(())
+}
+
+#[test]
+fn variables_decide_about_pushing_before_the_configuration_does() -> Test {
+    let sandbox = shared(None)?;
+    let remote = |config: &str, vars: &[(&str, &str)]| -> Outcome<Option<String>> {
+        sandbox.write(".dvc/config.local", config)?;
+        let mut options = sandbox.options();
+        for (name, value) in vars {
+            options.env = options.env.with(name, *value);
+        }
+        Ok(Project::discover(&sandbox.root(), options)?.auto_push_remote())
+    };
+    let on = "[exp]\n    auto_push = true\n    git_remote = mine\n";
+    assert_eq!(remote("", &[])?, None);
+    assert_eq!(remote(on, &[])?.as_deref(), Some("mine"));
+    assert_eq!(remote(on, &[("DVC_EXP_AUTO_PUSH", "0")])?, None);
+    assert_eq!(remote("", &[("DVC_EXP_AUTO_PUSH", "true")])?.as_deref(), Some("origin"));
+    let other = [("DVC_EXP_AUTO_PUSH", "1"), ("DVC_EXP_GIT_REMOTE", "other")];
+    assert_eq!(remote(on, &other)?.as_deref(), Some("other"));
+    Ok(())
+}

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -160,6 +160,51 @@ impl WorkFiles {
                 Err(io_error("write", &target)(error))
             }
         }
+    }
+
+    /// Writes what a tree has at `path` where nothing is, and returns where: a file, a link, or an empty directory for a
+    /// submodule. A file that is being written can be seen. `known` is the directory that the last one was written to.
+    pub(super) fn write_new(
+        &mut self,
+        path: &TreePath,
+        kind: EntryKind,
+        known: &mut Option<(Vec<u8>, PathBuf)>,
+    ) -> Result<PathBuf, FileError> {
+        let parent = path.as_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let (parent, name) = path.as_bytes().split_at(parent);
+        let target = match known {
+            // The way there was looked at, and nothing that is written here replaces a directory.
+            Some((dir, at)) if *dir == parent && TreePath::new(path.as_bytes()).is_ok() => {
+                let name = name.strip_prefix(b"/").unwrap_or(name);
+                at.join(std::ffi::OsStr::from_bytes(name))
+            }
+            _ => self.reach(path, true)?,
+        };
+        if let Some(at) = target.parent() {
+            *known = Some((parent.to_vec(), at.to_owned()));
+        }
+        match kind {
+            EntryKind::File { blob, executable } => {
+                let bytes = self.smudge(path, blob)?;
+                let mode = if executable { 0o777 } else { 0o666 };
+                File::options()
+                    .write(true)
+                    .create_new(true)
+                    .mode(mode)
+                    .open(&target)
+                    .and_then(|mut file| file.write_all(&bytes))
+                    .map_err(io_error("write", &target))?;
+            }
+            EntryKind::Link { blob } => {
+                let bytes = self.git.blob(blob)?;
+                std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(&bytes), &target)
+                    .map_err(io_error("create", &target))?;
+            }
+            EntryKind::Tree(_) | EntryKind::Submodule(_) => {
+                fs::create_dir(&target).map_err(io_error("create", &target))?;
+            }
+        }
+        Ok(target)
     }
 
     /// Removes the file or link at `path` and the directories that are empty then. Nothing there is fine.

@@ -130,6 +130,14 @@ impl Reader {
         })
     }
 
+    /// Returns a line of the header of a commit that Git does not know; `None` when there is no such line.
+    pub(crate) fn header(&self, id: CommitId, name: &str) -> Result<Option<Vec<u8>>, GitError> {
+        let action = || format!("read commit {id}");
+        let commit = self.repo.find_commit(id).map_err(|error| failed(&action())(error))?;
+        let decoded = commit.decode().map_err(|error| failed(&action())(error))?;
+        Ok(decoded.extra_headers().find(name).map(|value| value.to_vec()))
+    }
+
     /// Returns the top directory of a commit.
     pub fn tree_of(&self, id: CommitId) -> Result<Tree<'_>, GitError> {
         let commit = self

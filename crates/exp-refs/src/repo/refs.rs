@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use exp_core::Timestamp;
+use exp_core::{Ctx, Timestamp};
 use gix::lock::acquire::Fail;
 use gix::refs::Target;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
@@ -12,6 +12,7 @@ use super::{Git, failed, oid, raw};
 use crate::error::{GitError, UpdateError};
 use crate::id::CommitId;
 use crate::layout::RefName;
+use crate::transport::Invocation;
 
 /// So long a writer waits for another one's lock on a ref or on the packed refs.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -71,11 +72,29 @@ impl Git {
         self.update_refs_logged(changes, "", None)
     }
 
+    /// Does what [`Git::update_refs`] does, and waits at most so long for another process that holds a lock.
+    pub fn update_refs_within(
+        &self,
+        changes: &[RefChange],
+        wait: Duration,
+    ) -> Result<(), UpdateError> {
+        self.change_refs(changes, ("", None), wait)
+    }
+
     pub(super) fn update_refs_logged(
         &self,
         changes: &[RefChange],
         message: &str,
         time: Option<Timestamp>,
+    ) -> Result<(), UpdateError> {
+        self.change_refs(changes, (message, time), LOCK_WAIT)
+    }
+
+    fn change_refs(
+        &self,
+        changes: &[RefChange],
+        (message, time): (&str, Option<Timestamp>),
+        wait: Duration,
     ) -> Result<(), UpdateError> {
         if changes.is_empty() {
             return Ok(());
@@ -85,6 +104,12 @@ impl Git {
                 return Err(UpdateError::Raced { name: change.name.clone(), found });
             }
         }
+        // A transaction of gix takes the lock of the packed refs when there is one, whatever it does. A lock that a dead
+        // process left must not stop new results.
+        let removes = changes.iter().any(|change| change.new.is_none());
+        if !removes && self.packed_lock().is_file() && self.update_by_git(changes)? {
+            return Ok(());
+        }
         let repo = self.local();
         let edits: Vec<RefEdit> =
             changes.iter().map(|change| edit(change, message)).collect::<Result<_, _>>()?;
@@ -92,7 +117,7 @@ impl Git {
         let mut buffer = gix::date::parse::TimeBuf::default();
         let committer = self.reflog_signature(time);
         let committer = committer.to_ref(&mut buffer);
-        let fail = Fail::AfterDurationWithBackoff(LOCK_WAIT);
+        let fail = Fail::AfterDurationWithBackoff(wait);
 
         let prepared = match repo.refs.transaction().prepare(edits, fail, fail) {
             Ok(prepared) => prepared,
@@ -124,6 +149,29 @@ impl Git {
         Ok(())
     }
 
+    /// Makes changes that remove nothing with the `git` program, all or none; returns whether they were made.
+    fn update_by_git(&self, changes: &[RefChange]) -> Result<bool, UpdateError> {
+        let line = |RefChange { name, new, expected }: &RefChange| {
+            let new = new.as_ref()?;
+            Some(match expected {
+                Expected::Missing => format!("create {name} {new}\n"),
+                Expected::Is(old) => format!("update {name} {new} {old}\n"),
+                Expected::Any => format!("update {name} {new}\n"),
+            })
+        };
+        let Some(lines) = changes.iter().map(line).collect::<Option<String>>() else {
+            return Ok(false);
+        };
+        let git = Invocation { program: Path::new("git"), dir: self.common_dir(), env: self.env() };
+        let ran = git.run(&Ctx::silent(), "refs", &["update-ref", "--stdin"], &lines);
+        if !ran.is_ok_and(|ran| ran.status.success()) {
+            return Ok(false);
+        }
+        let paths: Vec<_> = changes.iter().map(|change| self.ref_path(&change.name)).collect();
+        self.sync_ref_dirs(&paths)?;
+        Ok(true)
+    }
+
     /// Removes the lock of a ref that a process left which is gone. Who calls this knows that no living process writes
     /// that ref; no lock is no error.
     pub fn break_lock(&self, name: &RefName) -> Result<(), GitError> {
@@ -134,6 +182,12 @@ impl Git {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Returns the lock of the packed refs, which need not exist. A Git command that was killed leaves it, and nothing says
+    /// whose it is.
+    pub fn packed_lock(&self) -> PathBuf {
+        lock_of(&self.common_dir().join("packed-refs"))
     }
 
     /// Finds out why a transaction was refused, by looking at the refs again.
@@ -154,6 +208,12 @@ impl Git {
             if lock.exists() {
                 return UpdateError::Locked { name: change.name.clone(), lock };
             }
+        }
+        // What is removed has to be removed from the packed refs as well.
+        let (lock, removed) =
+            (self.packed_lock(), changes.iter().find(|change| change.new.is_none()));
+        if let Some(change) = removed.filter(|_| lock.exists()) {
+            return UpdateError::Locked { name: change.name.clone(), lock };
         }
         failed("lock refs")(error).into()
     }

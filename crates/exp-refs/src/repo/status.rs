@@ -41,6 +41,8 @@ pub struct StatusEntry {
     pub unstaged: Option<FileChange>,
     /// Git does not know it and does not ignore it.
     pub is_untracked: bool,
+    /// Git ignores it. A directory that is ignored as a whole is one entry.
+    pub is_ignored: bool,
     /// What is staged, when it differs from `HEAD` and is not gone.
     staged_edit: Option<TreeEdit>,
 }
@@ -52,6 +54,8 @@ pub enum Untracked {
     Leave,
     /// Each is listed by itself.
     List,
+    /// So are those that Git ignores.
+    ListIgnored,
 }
 
 /// Why the changes of the work tree were not collected.
@@ -82,12 +86,15 @@ impl Git {
         let error = || failed("compare the work tree");
         let files = match untracked {
             Untracked::Leave => UntrackedFiles::None,
-            Untracked::List => UntrackedFiles::Files,
+            Untracked::List | Untracked::ListIgnored => UntrackedFiles::Files,
         };
+        let ignored = (untracked == Untracked::ListIgnored)
+            .then_some(gix::dir::walk::EmissionMode::CollapseDirectory);
         let items = repo
             .status(gix::progress::Discard)
             .map_err(error())?
             .untracked_files(files)
+            .dirwalk_options(|options| options.emit_ignored(ignored))
             .index_worktree_rewrites(None)
             .index_worktree_submodules(None)
             .tree_index_track_renames(TrackRenames::Disabled)
@@ -102,6 +109,7 @@ impl Git {
                 staged: None,
                 unstaged: None,
                 is_untracked: false,
+                is_ignored: false,
                 staged_edit: None,
             });
             match item {
@@ -109,9 +117,10 @@ impl Git {
                 Item::IndexWorktree(item) => unstaged(entry, &item),
             }
         }
-        let is_change =
-            |e: &StatusEntry| e.staged.is_some() || e.unstaged.is_some() || e.is_untracked;
-        Ok(found.into_values().filter(is_change).collect())
+        let is_noted = |e: &StatusEntry| {
+            e.staged.is_some() || e.unstaged.is_some() || e.is_untracked || e.is_ignored
+        };
+        Ok(found.into_values().filter(is_noted).collect())
     }
 
     /// Returns the changes that make the tree of an experiment from that of `HEAD`, as DVC does: tracked files as
@@ -178,7 +187,10 @@ fn unstaged(entry: &mut StatusEntry, item: &WorktreeItem) {
                 EntryStatus::IntentToAdd => Some(FileChange::Added),
             };
         }
-        WorktreeItem::DirectoryContents { .. } => entry.is_untracked = true,
+        WorktreeItem::DirectoryContents { entry: found, .. } => match found.status {
+            gix::dir::entry::Status::Ignored(_) => entry.is_ignored = true,
+            _ => entry.is_untracked = true,
+        },
         WorktreeItem::Rewrite { .. } => entry.unstaged = Some(FileChange::Modified),
     }
 }

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use exp_core::Timestamp;
+
 use super::{Git, failed, raw};
 use crate::error::GitError;
 use crate::id::{BlobId, CommitId};
@@ -20,6 +22,17 @@ pub struct Tip {
     pub name: String,
     /// The commit, through tags and symbolic refs.
     pub commit: CommitId,
+}
+
+/// What the log of a ref says of a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// What the ref pointed to from then on.
+    pub commit: CommitId,
+    /// When.
+    pub time: Timestamp,
+    /// Why; bytes that are not UTF-8 are replaced.
+    pub message: String,
 }
 
 impl Git {
@@ -62,16 +75,22 @@ impl Git {
     /// Returns the commits that a ref pointed to, as far as its log tells and the repository has them. A stash keeps
     /// all but its newest entry there. Nothing when there is no log.
     pub fn logged_commits(&self, name: &str) -> Result<BTreeSet<CommitId>, GitError> {
+        Ok(self.ref_log(name)?.into_iter().map(|entry| entry.commit).collect())
+    }
+
+    /// Returns what the log of a ref says, the oldest entry first, without those whose commits are gone. Nothing when there
+    /// is no log.
+    pub fn ref_log(&self, name: &str) -> Result<Vec<LogEntry>, GitError> {
         let path = self.common_dir().join("logs").join(name);
         let text = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             text => {
                 text.map_err(|error| GitError::new(format!("read the log of `{name}`"), error))?
             }
         };
         let text = String::from_utf8_lossy(&text);
-        let ids = text.lines().filter_map(|line| line.split(' ').nth(1)?.parse().ok());
-        Ok(ids.filter(|id| self.has_commit(*id)).collect())
+        let entries = text.lines().filter_map(log_entry);
+        Ok(entries.filter(|entry| self.has_commit(entry.commit)).collect())
     }
 
     /// Returns every commit that these lead to, themselves included, in any order. Ends at the edge of a shallow clone.
@@ -147,6 +166,17 @@ impl Git {
             })
             .collect())
     }
+}
+
+/// Reads `<old> <new> <name> <<address>> <seconds> <offset>`, a tab and the message.
+fn log_entry(line: &str) -> Option<LogEntry> {
+    let (head, message) = line.split_once('\t').unwrap_or((line, ""));
+    let commit = head.split(' ').nth(1)?.parse().ok()?;
+    let mut last = head.rsplit(' ');
+    let offset = last.next().and_then(|text| text.parse::<i32>().ok()).unwrap_or(0);
+    let seconds = last.next().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let offset = (offset / 100 * 60 + offset % 100) * 60;
+    Some(LogEntry { commit, time: Timestamp { seconds, offset }, message: message.to_owned() })
 }
 
 fn io_failed(action: &str) -> impl FnOnce(io::Error) -> GitError {

@@ -8,6 +8,7 @@ use crate::env::GitEnv;
 use crate::error::{CommitError, GitError};
 use crate::id::{BlobId, CommitId, RawId, TreeId};
 use crate::name::TreePath;
+use crate::record::{self, RunRecord};
 use crate::repo::read::EntryKind;
 
 /// A name and an address.
@@ -35,6 +36,9 @@ pub struct Draft {
     /// The moment, for author and committer. `GIT_AUTHOR_DATE` and `GIT_COMMITTER_DATE` of the repository's
     /// environment take precedence, as in Git.
     pub time: Timestamp,
+    /// What is known of the run that it is, kept in the header of the commit: programs that do not know it pass over it.
+    /// `None` for a commit that is no run, or whose tree has the record.
+    pub record: Option<Box<RunRecord>>,
 }
 
 /// One difference of a tree from another.
@@ -141,7 +145,8 @@ impl Git {
             let empty = gix::objs::Tree::empty();
             self.local().write_object(&empty).map_err(failed("write the empty tree"))?;
         }
-        let commit = self.store_commit(tree, parents, signature.clone(), signature, message)?;
+        let object = commit(tree, parents, signature.clone(), signature, message);
+        let commit = self.store_commit(&object)?;
         self.sync_objects(&[tree.0, commit.0])?;
         Ok(commit)
     }
@@ -222,50 +227,25 @@ impl Git {
             None => self.tree_id(draft.parent)?,
         };
         let tree = self.put_tree(base, &draft.changes, written)?;
-        let parents = [draft.parent];
-        let commit =
-            self.put_commit(tree, &parents, draft.author.as_ref(), &draft.message, draft.time)?;
-        written.push(commit.0);
-        Ok(commit)
-    }
-
-    fn put_commit(
-        &self,
-        tree: TreeId,
-        parents: &[CommitId],
-        author: Option<&Identity>,
-        message: &str,
-        time: Timestamp,
-    ) -> Result<CommitId, CommitError> {
-        let author = match author {
+        let author = match &draft.author {
             Some(author) => author.clone(),
             None => self.identity(Role::Author)?,
         };
         let committer = self.identity(Role::Committer)?;
-        let author = signature(&author, stamp(self.env(), "GIT_AUTHOR_DATE", time)?);
-        let committer = signature(&committer, stamp(self.env(), "GIT_COMMITTER_DATE", time)?);
-        Ok(self.store_commit(tree, parents, author, committer, message)?)
+        let author = signature(&author, stamp(self.env(), "GIT_AUTHOR_DATE", draft.time)?);
+        let committer = signature(&committer, stamp(self.env(), "GIT_COMMITTER_DATE", draft.time)?);
+        let mut object = commit(tree, &[draft.parent], author, committer, &draft.message);
+        if let Some(record) = &draft.record {
+            object.extra_headers.push((record::HEADER.into(), record.to_line().into()));
+        }
+        let commit = self.store_commit(&object)?;
+        written.push(commit.0);
+        Ok(commit)
     }
 
-    fn store_commit(
-        &self,
-        tree: TreeId,
-        parents: &[CommitId],
-        author: gix::actor::Signature,
-        committer: gix::actor::Signature,
-        message: &str,
-    ) -> Result<CommitId, GitError> {
-        let commit = gix::objs::Commit {
-            tree: oid(tree.0),
-            parents: parents.iter().map(|parent| oid(parent.0)).collect(),
-            author,
-            committer,
-            encoding: None,
-            message: message.into(),
-            extra_headers: Vec::new(),
-        };
+    fn store_commit(&self, commit: &gix::objs::Commit) -> Result<CommitId, GitError> {
         let repo = self.local();
-        let id = repo.write_object(&commit).map_err(failed("write a commit"))?;
+        let id = repo.write_object(commit).map_err(failed("write a commit"))?;
         Ok(CommitId(raw(&id)))
     }
 
@@ -291,6 +271,24 @@ impl Git {
             .or_else(|| self.env().text("EMAIL").map(without_crud))
             .ok_or(CommitError::NoIdentity { missing: "user.email" })?;
         Ok(Identity { name, email })
+    }
+}
+
+fn commit(
+    tree: TreeId,
+    parents: &[CommitId],
+    author: gix::actor::Signature,
+    committer: gix::actor::Signature,
+    message: &str,
+) -> gix::objs::Commit {
+    gix::objs::Commit {
+        tree: oid(tree.0),
+        parents: parents.iter().map(|parent| oid(parent.0)).collect(),
+        author,
+        committer,
+        encoding: None,
+        message: message.into(),
+        extra_headers: Vec::new(),
     }
 }
 

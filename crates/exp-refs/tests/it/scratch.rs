@@ -162,6 +162,7 @@ pub(crate) fn draft(parent: CommitId, text: &str) -> Draft {
         message: "dvc: commit experiment 44136fa3".to_owned(),
         author: None,
         time: Timestamp { seconds: 1_795_410_005, offset: 3_600 },
+        record: None,
     }
 }
 

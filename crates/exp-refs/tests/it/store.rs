@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use exp_core::Timestamp;
 use exp_refs::{
-    Content, EditError, ExpName, Expected, ExperimentStore, RefChange, RefName, RunEnd, RunRecord,
-    TreeEdit,
+    Content, Draft, EditError, ExpName, Expected, ExperimentStore, OpenOptions, RefChange, RefName,
+    RunEnd, RunEnvironment, RunRecord, TreeEdit,
 };
 
 use crate::scratch::{Scratch, TestResult, change, draft, write};
@@ -174,15 +174,12 @@ fn a_failed_run_is_kept_out_of_sight() -> TestResult {
     let store = scratch.store();
     let parent = scratch.rev("HEAD");
     let record = RunRecord {
-        end: RunEnd::Failed,
         stage: Some("train".to_owned()),
         exit_code: Some(1),
-        signal: None,
-        message: None,
-        started: Timestamp::utc(1_795_410_000),
         took: Some(Duration::from_millis(1_500)),
         host: Some("gpu1".to_owned()),
         overrides: vec!["lr=9".to_owned()],
+        ..RunRecord::new(RunEnd::Failed, Timestamp::utc(1_795_410_000))
     };
     let run =
         store.save_run(&draft(parent, "lr: 9\n"), &"bad".parse()?, &record, Some(b"boom\n"))?;
@@ -321,5 +318,44 @@ fn a_bare_repository_lists_its_experiments() -> TestResult {
     let bare = scratch.open_at(&scratch.root().parent().expect("a parent").join("bare.git"));
     assert!(bare.is_bare());
     assert_eq!(ExperimentStore::new(bare).list()?, [saved]);
+    Ok(())
+}
+
+#[test]
+fn the_record_of_a_finished_run_goes_where_its_commit_goes_and_is_in_nobodys_way() -> TestResult {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    let parent = scratch.rev("HEAD");
+    let record = RunRecord {
+        took: Some(Duration::from_millis(1_500)),
+        environment: Some(RunEnvironment {
+            system: Some("Linux \"6.8\"\nx86_64".to_owned()),
+            ..RunEnvironment::default()
+        }),
+        ..RunRecord::new(RunEnd::Finished, Timestamp::utc(1_795_410_000))
+    };
+    let plain = store.save(&draft(parent, "lr: 9\n"), &"plain".parse()?, Expected::Missing)?;
+    let with = Draft { record: Some(Box::new(record.clone())), ..draft(parent, "lr: 9\n") };
+    let run = store.save(&with, &"run".parse()?, Expected::Missing)?;
+    assert_eq!((store.record(&plain)?, store.record(&run)?), (None, Some(record.clone())));
+    let info = |commit| store.git().commit(commit);
+    let (one, other) = (info(plain.commit)?, info(run.commit)?);
+    assert_eq!((one.tree, &one.message, one.time), (other.tree, &other.message, other.time));
+    // Git reads such a commit, keeps the line when it sends it, and finds nothing wrong with it.
+    let shown = scratch.git(&["log", "-1", "--format=%B%n%ae", &run.commit.to_string()]);
+    assert!(shown.starts_with("dvc: commit experiment"), "{shown}");
+    scratch.git(&["repack", "-adq"]);
+    scratch.fsck();
+    let there = tempfile::tempdir()?;
+    let to = there.path().join("bare.git").display().to_string();
+    scratch.git(&["init", "-q", "--bare", &to]);
+    scratch.git(&["push", "-q", &to, run.ref_name.as_str()]);
+    let there = ExperimentStore::new(
+        OpenOptions { env: scratch.env(), durable: true }
+            .open(there.path().join("bare.git").as_path())?,
+    );
+    let sent = there.list()?;
+    assert_eq!(sent, std::slice::from_ref(&run));
+    assert_eq!(there.record(&sent[0])?, Some(record));
     Ok(())
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use exp_refs::{
-    Content, Draft, EntryKind, FileChange, FileError, Git, TreeEdit, TreePath, Untracked,
-    WorktreeError,
+    Content, Draft, EntryKind, FileChange, FileError, Git, OpenOptions, TreeEdit, TreePath,
+    Untracked, WorktreeError,
 };
 
 use crate::scratch::{Scratch, TestResult, draft};
@@ -203,4 +204,40 @@ fn an_unfinished_merge_is_no_experiment() {
     assert!(!scratch.try_git(&["merge", "-q", "other"]).status.success());
     let error = scratch.open().worktree_changes().err();
     assert!(matches!(error, Some(WorktreeError::Unmerged { .. })), "{error:?}");
+}
+
+#[test]
+fn a_private_work_tree_is_filled_and_its_index_knows_the_files() -> TestResult {
+    let scratch = Scratch::new();
+    scratch.write(".gitattributes", "*.crlf eol=crlf\n");
+    scratch.write("text.crlf", "a\nb\n");
+    scratch.write("run.sh", "#!/bin/sh\n");
+    fs::set_permissions(scratch.root().join("run.sh"), fs::Permissions::from_mode(0o755))?;
+    std::os::unix::fs::symlink("run.sh", scratch.root().join("link"))?;
+    for n in 0..2_500 {
+        scratch.write(&format!("many/{}/{n}.txt", n % 50), &format!("{n}\n"));
+    }
+    scratch.git(&["add", "."]);
+    scratch.git(&["commit", "-q", "-m", "many"]);
+    let there = tempfile::tempdir()?;
+    let to = there.path().join("clone").display().to_string();
+    scratch.git(&[
+        "clone",
+        "-q",
+        "--no-checkout",
+        scratch.root().to_str().unwrap_or_default(),
+        &to,
+    ]);
+    let git = OpenOptions { env: scratch.env(), durable: false }.discover(Path::new(&to))?;
+    let tree = git.commit(git.head()?.commit.ok_or("no commit")?)?.tree;
+    git.fill_work_tree(tree)?;
+    let run = |args: &[&str]| scratch.git(&[&["-C", &to], args].concat());
+    // Git reads no file for this and does not bring the index up to date.
+    assert_eq!(run(&["diff-files", "--name-only"]), "", "what is on disk is what the index says");
+    assert_eq!(run(&["status", "--porcelain"]), "");
+    assert_eq!(git.status(Untracked::List)?, []);
+    assert_eq!(fs::read_to_string(Path::new(&to).join("text.crlf"))?, "a\r\nb\r\n");
+    let again = git.fill_work_tree(tree);
+    assert!(matches!(again, Err(FileError::Io { action: "write" | "create", .. })), "{again:?}");
+    Ok(())
 }

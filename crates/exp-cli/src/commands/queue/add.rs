@@ -1,9 +1,13 @@
 //! Queueing: `queue add`, `run --queue`, and `run --run-all`.
 
+use std::collections::BTreeSet;
+
 use exp_engine::core::RelPath;
 use exp_engine::params::{OverrideError, Overrides, ParamChange};
-use exp_engine::refs::Names;
-use exp_engine::{Composition, Job, JobState, NewJob, Project, Queue, QueueRequest, ReproRequest};
+use exp_engine::refs::{LeftOutCause, Names};
+use exp_engine::{
+    Composition, Error, Job, JobState, NewJob, Project, Queue, QueueRequest, ReproRequest,
+};
 
 use super::follow::{Watched, follow, watch};
 use super::{Outcome, names, opened, start};
@@ -51,6 +55,7 @@ pub(in crate::commands) fn queue(
     }
     let how = if held { "held" } else { "queued" };
     session.note(&match &jobs[..] {
+        [] if args.sweep.missing => "Nothing is missing.".to_owned(),
         [] => "No combination of values: nothing was queued.".to_owned(),
         [one] => format!("{how} {} as job {}", one.name, one.number),
         [first, .., last] => {
@@ -59,7 +64,10 @@ pub(in crate::commands) fn queue(
         }
     })?;
     if let Some(job) = jobs.first() {
-        let left_out = queue.spec(job)?.left_out;
+        let left_out: Vec<String> = (queue.spec(job)?.left_out.into_iter())
+            .filter(|file| file.why != LeftOutCause::Ignored)
+            .map(|file| file.path)
+            .collect();
         if !left_out.is_empty() {
             let n = counted(left_out.len(), "untracked file");
             session.note(&format!(
@@ -104,7 +112,7 @@ fn added(
     };
     let jobs = combinations.into_iter().enumerate();
     let jobs = jobs.map(|(at, overrides)| NewJob { name: name_of(at), overrides }).collect();
-    let wanted = QueueRequest {
+    let mut wanted = QueueRequest {
         repro,
         jobs,
         cwd,
@@ -116,11 +124,21 @@ fn added(
         held,
     };
     let queue = project.queue()?;
+    let n_asked = wanted.jobs.len();
     let done = session.look(|ctx| {
         queue.reap(ctx)?;
+        if args.sweep.missing {
+            let missing = queue.missing(ctx, &wanted)?;
+            wanted.jobs = missing.iter().map(|at| wanted.jobs[*at].clone()).collect();
+            rename_taken(project, &queue, &mut wanted, n_asked)?;
+        }
         queue.add(ctx, &wanted)
     });
     let added = done.map_err(|error| select_failure(session, project, error))?;
+    let n_there = n_asked - added.len();
+    if n_there > 0 && !session.is_dvc() {
+        session.note(&format!("{n_there} of {n_asked} are done, or wait or run already"))?;
+    }
     if session.is_dvc() {
         for (job, asked) in added.iter().zip(&wanted.jobs) {
             if !asked.overrides.is_empty() {
@@ -156,6 +174,30 @@ fn combinations(
         repetitions.iter().map(move |repetition| [&setting[..], &repetition[..]].concat())
     });
     Ok(all.take(MOST + 1).collect())
+}
+
+/// Gives jobs of a sweep that have names of something else numbers behind those of the sweep: what is missing now need not
+/// be what was queued under that number before.
+fn rename_taken(
+    project: &Project,
+    queue: &Queue,
+    wanted: &mut QueueRequest,
+    n_asked: usize,
+) -> Result<(), Error> {
+    let Some(prefix) = wanted.sweep.clone() else { return Ok(()) };
+    let baseline = project.git().head()?.commit;
+    let experiments = project.experiments().list()?.into_iter();
+    let of_baseline = experiments.filter(|one| one.is_finished && Some(one.baseline) == baseline);
+    let mut taken: BTreeSet<String> = of_baseline.map(|one| one.name.to_string()).collect();
+    let open = queue.list()?.into_iter().filter(|job| !job.state.is_final());
+    taken.extend(open.map(|job| job.name.to_string()));
+    let mut further = (n_asked + 1..).map(|n| format!("{prefix}-{n}"));
+    for job in &mut wanted.jobs {
+        if job.name.as_ref().is_some_and(|name| taken.contains(name)) {
+            job.name = further.find(|name| !taken.contains(name));
+        }
+    }
+    Ok(())
 }
 
 /// Returns a made-up name that no experiment and no job begins with.
@@ -227,7 +269,7 @@ pub(in crate::commands) fn run_all(session: &mut Session<'_, '_>, args: &RunArgs
             "running {}; ctrl-c ends the watching, not the jobs",
             counted(waiting.len(), "job")
         ))?;
-        let mut told = std::collections::BTreeSet::new();
+        let mut told = BTreeSet::new();
         let watched = watch(session, &queue, |session, jobs| {
             let mut is_done = true;
             for job in &waiting {

@@ -2,7 +2,7 @@
 
 use exp_engine::{Error, Job, JobProblem, JobState, Queue, StopHow};
 
-use super::{Outcome, brief, follow, opened, to_remove};
+use super::{Outcome, brief, follow, opened, seen, to_remove};
 use crate::args::queue::{DvcStatusArgs, KillArgs, LogsArgs, RemoveArgs, StopArgs};
 use crate::diagnostic::Failure;
 use crate::exit::ExitStatus;
@@ -52,8 +52,9 @@ pub(super) fn stop(session: &mut Session<'_, '_>, args: &StopArgs) -> Outcome {
 }
 
 pub(super) fn status(session: &mut Session<'_, '_>, _: &DvcStatusArgs) -> Outcome {
-    let (queue, jobs) = opened(session)?;
-    if jobs.is_empty() {
+    let (queue, jobs) = seen(session)?;
+    let own = queue.of_dvc()?;
+    if jobs.is_empty() && own.is_empty() {
         session.note("No experiment tasks in the queue.")?;
     } else {
         let now = session.project()?.now();
@@ -76,7 +77,17 @@ pub(super) fn status(session: &mut Session<'_, '_>, _: &DvcStatusArgs) -> Outcom
             let created = time::created(job.queued, now);
             vec![job.commit.short(7), job.name.to_string(), created, status.to_owned()]
         };
-        let rows: Vec<Vec<String>> = jobs.iter().map(row).collect();
+        let mut rows: Vec<Vec<String>> = jobs.iter().map(row).collect();
+        // What the real one has queued before is not ours to run, and shown as it shows it.
+        rows.extend(own.iter().map(|task| {
+            let status = match task.state {
+                JobState::Running => "Running",
+                JobState::Queued => "Queued",
+                _ => "Failed",
+            };
+            let created = time::created(task.queued, now);
+            vec![task.commit.short(7), task.name.to_string(), created, status.to_owned()]
+        }));
         session.print(&table::plain(&header, &rows))?;
     }
     let workers = queue.workers()?;

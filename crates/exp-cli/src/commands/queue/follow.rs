@@ -6,7 +6,7 @@ use std::time::Duration;
 use exp_engine::core::{CancelToken, Ctx, NullSink};
 use exp_engine::{Error, Job, JobProblem, JobState, LogCursor, Queue};
 
-use super::{Outcome, chosen, opened};
+use super::{Outcome, chosen, opened, seen};
 use crate::args::queue::{AttachArgs, LogsArgs, WaitArgs};
 use crate::commands::undo::print_logs;
 use crate::diagnostic::Failure;
@@ -32,7 +32,7 @@ pub(super) enum Watched {
 }
 
 pub(super) fn logs(session: &mut Session<'_, '_>, args: &LogsArgs) -> Outcome {
-    let (queue, jobs) = opened(session)?;
+    let (queue, jobs) = seen(session)?;
     let job = chosen(&jobs, std::slice::from_ref(&args.task))?.remove(0);
     if args.follow && !job.state.is_final() {
         if job.state.is_waiting() && queue.workers()?.is_empty() {

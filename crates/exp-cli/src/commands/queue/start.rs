@@ -11,6 +11,7 @@ use exp_engine::{Outcome as JobOutcome, Queue, WorkOptions, WorkerEvent, leave_s
 
 use super::Outcome;
 use crate::args::queue::{DvcStartArgs, StartArgs, WorkerArgs};
+use crate::commands::sync::pushed;
 use crate::diagnostic::{Failure, chain};
 use crate::exit::ExitStatus;
 use crate::session::Session;
@@ -140,6 +141,7 @@ pub(super) fn worker(session: &mut Session<'_, '_>, args: &WorkerArgs) -> Outcom
             say(&format!(" ● {} (job {}) started", job.name, job.number));
         }
         WorkerEvent::Ended { job, end, .. } => say(&view::ended_line(job, end)),
+        WorkerEvent::Pushed { job, push } => say(&pushed(job.name.as_str(), push)),
         WorkerEvent::Skipped { job, error } => {
             say(&format!(
                 " ! {} (job {}) is left: {}",

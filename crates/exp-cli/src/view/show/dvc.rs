@@ -55,7 +55,7 @@ pub(crate) fn csv(plain: &Plain<'_>) -> String {
             time.unwrap_or_default(),
             String::new(),
             state,
-            String::new(),
+            plain.executor(row.place),
         ];
         texts.push(first.into(), &row.cells, plain.precision);
     }
@@ -108,12 +108,23 @@ impl Plain<'_> {
         let RowPlace::Experiment(at, which) = place else { return String::new() };
         let row = self.table.baselines.get(at).and_then(|baseline| baseline.experiments.get(which));
         match row.map(|row| &row.state) {
+            Some(ExperimentState::Finished) if row.is_some_and(|row| row.ran.is_some()) => {
+                "Success".to_owned()
+            }
             None | Some(ExperimentState::Finished) => String::new(),
             Some(ExperimentState::Job(job)) if job.state.is_waiting() => "Queued".to_owned(),
             Some(ExperimentState::Job(job)) if job.state == JobState::Running => {
                 "Running".to_owned()
             }
             Some(_) => "Failed".to_owned(),
+        }
+    }
+
+    /// Returns who runs or ran it, which DVC does not say of what failed.
+    fn executor(&self, place: RowPlace) -> String {
+        match self.state(place).as_str() {
+            "" | "Failed" => String::new(),
+            _ => "Dvc-task".to_owned(),
         }
     }
 }
@@ -183,8 +194,8 @@ impl Texts {
                 _ => rev,
             };
             let time = timestamp(plain.table, row.place).map(|time| created(time, plain.now));
-            let first =
-                vec![shown, time.unwrap_or_default(), plain.state(row.place), String::new()];
+            let (state, executor) = (plain.state(row.place), plain.executor(row.place));
+            let first = vec![shown, time.unwrap_or_default(), state, executor];
             texts.push(first, &row.cells, plain.precision);
         }
         texts.drop_empty(&["State", "Executor"]);

@@ -4,8 +4,8 @@ use exp_engine::core::{Timestamp, Value};
 use exp_engine::params::{Precision, python_cell};
 use exp_engine::refs::{RunEnd, RunRecord};
 use exp_engine::{
-    Baseline, Cell, ColumnKind, ComparedRow, Comparison, ExperimentState, MetricDirection,
-    Patterns, RowPlace, ShowTable, best, direction,
+    Baseline, Cell, ColumnKind, ComparedRow, Comparison, ExperimentState, JobState,
+    MetricDirection, Patterns, RowPlace, ShowTable, best, direction,
 };
 
 use super::{is_last, text, timestamp};
@@ -401,6 +401,12 @@ impl Look<'_> {
         match self.experiment(row.place).map(|row| &row.state) {
             Some(ExperimentState::Unfinished(record)) => notes.push(cause(record)),
             Some(ExperimentState::Unreadable(problem)) => notes.push(problem.message.clone()),
+            Some(ExperimentState::Job(job)) if job.is_dvcs => {
+                notes.push(match job.state {
+                    JobState::Failed => "failed in DVC's queue".to_owned(),
+                    state => format!("{} by DVC", state.word()),
+                });
+            }
             Some(ExperimentState::Job(job)) => notes.push(job.state.word().to_owned()),
             _ => {}
         }

@@ -1,41 +1,46 @@
 //! The JSON of `exp show`, as DVC writes it and as its editor extension reads it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use exp_engine::core::{Artifact, Table, Value};
+use exp_engine::refs::{CommitId, RunRecord};
 use exp_engine::{
     Baseline, ExperimentRow, ExperimentState, FileData, Files, JobRow, JobState, Problem,
     RevisionData, RowData, ShowTable,
 };
 
+use crate::view::environment;
 use crate::view::json::object;
 use crate::view::time::iso;
 
 /// How the JSON is written.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct WireOptions {
+pub(crate) struct WireOptions<'r> {
     /// Whether branches and tags are not named.
     pub(crate) sha: bool,
     /// The clock of the times, in seconds east of UTC.
     pub(crate) offset: i32,
+    /// What is recorded of finished experiments; without it nothing is said of any run.
+    pub(crate) records: Option<&'r BTreeMap<CommitId, RunRecord>>,
 }
 
 /// Makes the list of revisions.
-pub(crate) fn json(table: &ShowTable, options: WireOptions) -> Value {
+pub(crate) fn json(table: &ShowTable, options: WireOptions<'_>) -> Value {
     let workspace =
         table.workspace.iter().map(|data| state("workspace", None, data, None, options));
     let baselines = table.baselines.iter().map(|one| baseline(one, options));
     Value::List(workspace.chain(baselines).collect())
 }
 
-fn baseline(baseline: &Baseline, options: WireOptions) -> Value {
+fn baseline(baseline: &Baseline, options: WireOptions<'_>) -> Value {
     let name = baseline.name.as_deref().filter(|_| !options.sha);
     let experiments =
         baseline.experiments.iter().map(|row| experiment(row, options)).collect::<Vec<_>>();
     state(&baseline.rev.to_string(), name, &baseline.data, Some(experiments), options)
 }
 
-fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
+fn experiment(row: &ExperimentRow, options: WireOptions<'_>) -> Value {
     let mut revision =
         state(&row.rev.to_string(), Some(row.name.as_str()), &row.data, None, options);
     let (cause, exit_code) = match &row.state {
@@ -43,9 +48,9 @@ fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
         ExperimentState::Unreadable(problem) => (Some(problem.message.clone()), None),
         _ => (None, None),
     };
-    let mut executor = Value::Null;
+    let mut executor = row.ran.as_ref().map_or(Value::Null, |job| job_executor(job));
     if let ExperimentState::Job(job) = &row.state {
-        executor = job_executor(row, job);
+        executor = job_executor(job);
         if job.state == JobState::Running && job.root.is_some() {
             member(&mut revision, "data", "rev", Value::from("workspace"));
         }
@@ -59,6 +64,14 @@ fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
                 members.insert("error".to_owned(), error);
             }
         }
+    }
+    let record = options.records.and_then(|records| match &row.state {
+        ExperimentState::Unfinished(record) => Some(&**record),
+        _ => records.get(&row.rev),
+    });
+    if let Some(record) = record {
+        let run = object([("run", environment::json(record))]);
+        member(&mut revision, "data", "meta", run);
     }
     if let Some(cause) = cause {
         if let Value::Table(members) = &mut revision {
@@ -83,13 +96,14 @@ fn experiment(row: &ExperimentRow, options: WireOptions) -> Value {
 }
 
 /// Says who runs a job, as DVC says it of its tasks.
-fn job_executor(row: &ExperimentRow, job: &JobRow) -> Value {
+fn job_executor(job: &JobRow) -> Value {
     let path = |path: Option<&PathBuf>| {
         path.map_or(Value::Null, |path| Value::from(path.display().to_string()))
     };
     let (state, name, code) = match job.state {
         JobState::Running if job.in_workspace => ("running", Value::from("workspace"), Value::Null),
         JobState::Running => ("running", Value::from("dvc-task"), Value::Null),
+        JobState::Done => ("success", Value::from("dvc-task"), Value::from(0_i64)),
         state if state.is_waiting() => ("queued", Value::from("dvc-task"), Value::Null),
         _ => ("failed", Value::Null, Value::from(255_i64)),
     };
@@ -102,7 +116,7 @@ fn job_executor(row: &ExperimentRow, job: &JobRow) -> Value {
             job.pid.filter(|_| !is_waiting).map_or(Value::Null, |pid| Value::from(i64::from(pid))),
         ),
         ("returncode", code),
-        ("task_id", if job.in_workspace { Value::Null } else { Value::from(row.rev.to_string()) }),
+        ("task_id", if job.in_workspace { Value::Null } else { Value::from(job.task.to_string()) }),
     ]);
     object([("state", Value::from(state)), ("name", name), ("local", local)])
 }
@@ -121,7 +135,7 @@ fn state(
     name: Option<&str>,
     row: &RowData,
     experiments: Option<Vec<Value>>,
-    options: WireOptions,
+    options: WireOptions<'_>,
 ) -> Value {
     let (shown, error) = match row {
         Ok(found) => (data(rev, found, options), Value::Null),
@@ -137,7 +151,7 @@ fn state(
     ])
 }
 
-fn data(rev: &str, data: &RevisionData, options: WireOptions) -> Value {
+fn data(rev: &str, data: &RevisionData, options: WireOptions<'_>) -> Value {
     let time = data.timestamp.map_or(Value::Null, |at| Value::from(iso(at, options.offset)));
     let deps = data
         .deps

@@ -47,15 +47,10 @@ fn row(params: FileData) -> Collected {
         )],
     };
     let record = RunRecord {
-        end: RunEnd::Failed,
         stage: Some("train".to_owned()),
         exit_code: Some(3),
-        signal: None,
-        message: None,
-        started: Timestamp::utc(7),
         took: Some(Duration::from_millis(12)),
-        host: None,
-        overrides: Vec::new(),
+        ..RunRecord::new(RunEnd::Failed, Timestamp::utc(7))
     };
     Collected { data: Ok(Arc::new(data)), record: Some(Ok(Box::new(record))) }
 }
