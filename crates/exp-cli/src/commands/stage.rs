@@ -184,8 +184,15 @@ fn list(session: &mut Session<'_, '_>, args: &StageListArgs) -> Outcome {
         pipeline.stages().iter().map(|stage| stage.id.clone()).collect()
     } else {
         let targets = session.targets(&project, &args.targets);
-        let found = listed(&project, &pipeline, &cwd, (&targets, args.recursive));
-        found.map_err(|error| select_failure(session, &project, error))?
+        match listed(&project, &pipeline, &cwd, (&targets, args.recursive)) {
+            // A file that is there and declares no stage is a list without any.
+            Err(Error::Select(SelectError::UnknownFile { file }))
+                if targets.is_empty() && file.under(project.root()).is_file() =>
+            {
+                Vec::new()
+            }
+            found => found.map_err(|error| select_failure(session, &project, error))?,
+        }
     };
     let names: Vec<String> = ids.iter().map(|id| id.address(&cwd)).collect();
     let width = names.iter().map(|name| table::columns(name)).max().unwrap_or(0);
