@@ -29,7 +29,7 @@ fn collections_and_runs_in_other_processes_lose_nothing() -> Outcome {
     for name in kept.iter().filter(|name| names.contains(name)) {
         project.done("repo", &["apply", name])?;
     }
-    let answer = project.exp("repo", &["verify"])?;
+    let answer = project.exp("repo", &["data", "verify"])?;
     assert_eq!(answer.code, 0, "{}", answer.both());
     Ok(project.git_check().fsck()?)
 }
@@ -48,10 +48,10 @@ fn a_collection_that_is_killed_leaves_a_store_that_is_whole() -> Outcome {
         std::thread::sleep(std::time::Duration::from_millis(pause));
         gc.kill()?;
         gc.wait()?;
-        assert_eq!(project.exp("repo", &["verify"])?.code, 0);
+        assert_eq!(project.exp("repo", &["data", "verify"])?.code, 0);
     }
     project.done("repo", &["gc", "--yes", "--grace", "0s", "--no-undo"])?;
     project.done("repo", &["data", "checkout", "--force"])?;
-    project.done("repo", &["verify", "."])?;
+    project.done("repo", &["data", "verify", "."])?;
     Ok(())
 }

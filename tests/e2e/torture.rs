@@ -48,7 +48,7 @@ fn twenty_processes_on_one_project_lose_nothing() -> Outcome {
     project.done("repo", &["repro", "--wait-for-lock"])?;
     let status = project.done("repo", &["status"])?;
     assert!(!status.contains("is not valid"), "{status}");
-    let verified = project.exp("repo", &["verify"])?;
+    let verified = project.exp("repo", &["data", "verify"])?;
     assert_eq!(verified.code, 0, "{}", verified.both());
     project.git_check().fsck()?;
     Ok(())

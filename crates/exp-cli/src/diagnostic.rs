@@ -149,9 +149,16 @@ fn ours(failure: &Failure, command: Option<&CommandSpec>, cwd: &Path) -> (String
                 None => format!("`exp {group}` needs a command: {}", names.join(", ")),
                 Some(found) => {
                     let near = hint::nearest(found, names.iter().map(String::as_str));
-                    let hint = match near {
-                        Some(near) => format!("hint: did you mean `exp {group}{space}{near}`?"),
-                        None => format!("hint: run `exp {group}{space}--help` for the commands"),
+                    let mut whole = crate::commands::all().filter_map(|command| command.exp);
+                    let elsewhere = whole.find(|words| words.ends_with(&format!(" {found}")));
+                    let hint = match (near, elsewhere) {
+                        (Some(near), _) => {
+                            format!("hint: did you mean `exp {group}{space}{near}`?")
+                        }
+                        (None, Some(words)) => format!("hint: did you mean `exp {words}`?"),
+                        (None, None) => {
+                            format!("hint: run `exp {group}{space}--help` for the commands")
+                        }
                     };
                     format!("`exp {group}{space}{found}` is not a command\n{hint}")
                 }

@@ -116,3 +116,11 @@ fn a_glob_of_everything_settles() -> Outcome {
     assert!(again.code == 0 && again.out.contains("up to date"), "{again:?}");
     Ok(())
 }
+
+#[test]
+fn a_command_without_its_group_is_found() -> Outcome {
+    let sandbox = Sandbox::project()?;
+    let told = "error: `exp verify` is not a command\nhint: did you mean `exp data verify`?\n";
+    sandbox.check("exp verify", 2, "", told);
+    Ok(())
+}
