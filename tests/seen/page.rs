@@ -207,7 +207,7 @@ fn a_page_is_opened_zoomed_smoothed_and_slid() -> Outcome {
     assert!(rough != smooth, "the slider smoothes the lines");
     let [value, first, second, all_images] = &seen.told[10..] else { panic!("{seen:?}") };
     assert_eq!(value, "0.5");
-    assert_eq!((first, second), (&json!(["3"]), &json!(["1"])), "one step is shown");
+    assert_eq!((first, second), (&json!(["3.png"]), &json!(["1.png"])), "one step is shown");
     assert_eq!(all_images, &json!(true));
     Ok(())
 }

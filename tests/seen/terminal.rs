@@ -75,7 +75,7 @@ impl Training {
 
 /// The lines of a screen that show a running stage.
 fn heads(screen: &str) -> usize {
-    screen.lines().filter(|line| line.starts_with(" ● train") && !line.contains("changed")).count()
+    screen.lines().filter(|line| line.starts_with(" ● train") && line.contains("step ")).count()
 }
 
 #[test]
