@@ -69,7 +69,8 @@ pub(crate) fn run(extent: Extent, absent: Absent) -> Result<(), String> {
     } else {
         screens::Screens::default()
     };
-    totals.absent(&screens.failed, absent);
+    // Pages and terminals are looked at where a browser and tmux can be had; the summary says where not.
+    totals.absent(&screens.failed, Absent::Skip);
     let told = servers.as_ref().ok().and_then(Option::as_ref).map_or(&[][..], |it| &it.env);
     let exp = step("build", build)?;
 
