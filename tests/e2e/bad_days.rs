@@ -1,8 +1,9 @@
-//! What happens to the queue on bad days that only real processes, disks and machines have: two
+//! What happens to the queue on bad days that only real processes, disks and machines have: a disk that is full, two
 //! machines on one directory, a job that prints without end, a command that is stopped while it queues.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,82 @@ fn skipped(why: &str) -> Outcome {
         return Err(why.into());
     }
     eprintln!("SKIPPED: {why}");
+    Ok(())
+}
+
+/// A small disk, which goes with this.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(at: &Path, megabytes: u32) -> std::io::Result<Option<Self>> {
+        fs::create_dir_all(at)?;
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "none"])
+            .arg(at)
+            .stderr(Stdio::null())
+            .status();
+        Ok(mounted.is_ok_and(|status| status.success()).then(|| Self(at.to_path_buf())))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+/// Fills the disk when it is told to: before its outputs are written, or after.
+const FILLING: &str = "\
+set -e
+lr=$(sed -n 's/^lr: *\\([^ ]*\\).*/\\1/p' params.yaml)
+fill() { cat /dev/zero > $DVC_ROOT/../ballast 2> /dev/null || true; }
+[ ! -e $DVC_ROOT/../early ] || fill
+echo \"$lr\" > model.txt
+echo \"{\\\"accuracy\\\": $lr}\" > metrics.json
+[ ! -e $DVC_ROOT/../late ] || fill
+";
+
+#[test]
+fn a_full_disk_costs_nothing_but_another_try() -> Outcome {
+    let project = Project::new()?;
+    let disk = project.dir("disk");
+    let Some(_disk) = Disk::new(&disk, 40)? else {
+        return skipped("no file system can be mounted here");
+    };
+    scripted(&project, "disk/work", FILLING)?;
+    let before = fs::read(disk.join("work/params.yaml"))?;
+    for (when, sweep) in [("early", "lr=1,2,3"), ("late", "lr=4,5,6")] {
+        let name = format!("on-{when}");
+        project.done("disk/work", &["run", "--queue", "-n", &name, "-S", sweep])?;
+        fs::write(disk.join(when), "")?;
+        let worked = project.exp("disk/work", &["worker"])?;
+        assert!(!worked.both().contains("panicked"), "{}", worked.both());
+        assert!(
+            worked.both().contains("No space left") || worked.both().contains("not finished"),
+            "it is said: {}",
+            worked.both()
+        );
+        // Who looks is told what there is, although nothing can be written.
+        let n = if when == "early" { 3 } else { 6 };
+        assert_eq!(states(&project, "disk/work")?.len(), n);
+        fs::remove_file(disk.join(when))?;
+        fs::remove_file(disk.join("ballast"))?;
+        let again = project.exp("disk/work", &["queue", "retry", "--failed"])?;
+        assert_eq!(again.code, 0, "{}", again.both());
+        project.done("disk/work", &["worker"])?;
+        let seen = states(&project, "disk/work")?;
+        assert!(seen.iter().all(|state| state == "done"), "{when}: {seen:?}");
+    }
+    let refs =
+        project.git_in("disk/work", &["for-each-ref", "--format=%(refname)", "refs/exps"])?;
+    let mut names: Vec<&str> = refs.lines().filter_map(|name| name.rsplit('/').next()).collect();
+    names.sort_unstable();
+    let expected =
+        ["on-early-1", "on-early-2", "on-early-3", "on-late-1", "on-late-2", "on-late-3"];
+    assert_eq!(names, expected, "each once");
+    assert_eq!(fs::read(disk.join("work/params.yaml"))?, before);
+    project.git_in("disk/work", &["fsck", "--strict", "--no-dangling"])?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod bad_days;
 mod gc;
 mod git_state;
+mod mixed;
 mod project;
 mod queue;
 mod sharing;

@@ -13,7 +13,7 @@ use crate::project::{Outcome, Project};
 const N_PROCESSES: usize = 20;
 
 /// An experiment that was told to be there, and the learning rate that it was run with.
-type Told = BTreeMap<String, String>;
+pub(crate) type Told = BTreeMap<String, String>;
 
 #[test]
 fn twenty_processes_on_one_project_lose_nothing() -> Outcome {
@@ -92,7 +92,7 @@ fn act(project: &Project, number: usize, round: usize, told: &Mutex<Told>) -> Re
 }
 
 /// Every experiment that a run named exists, with the parameter that was asked for and the metric that comes of it.
-fn every_result_is_there(project: &Project, told: &Told) -> Outcome {
+pub(crate) fn every_result_is_there(project: &Project, told: &Told) -> Outcome {
     let refs = project.git_check().refs()?;
     for (name, rate) in told {
         let suffix = format!("/{name}");

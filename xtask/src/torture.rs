@@ -2,13 +2,14 @@
 
 use crate::process::{cargo, run};
 
-const USAGE: &str = "cargo xtask torture pipeline [--seconds N] | queue [--kills N] [--seed N]";
+const USAGE: &str = "cargo xtask torture pipeline [--seconds N] | mixed [--seconds N] | queue [--kills N] [--seed N]";
 
-/// Runs one of them: `pipeline [--seconds N]`, a minute if not said, or `queue [--kills N] [--seed N]`, two hundred kills
-/// over a hundred jobs if not said.
+/// Runs one of them: `pipeline [--seconds N]`, a minute if not said, `mixed [--seconds N]`, five minutes, or `queue [--kills
+/// N] [--seed N]`, two hundred kills over a hundred jobs.
 pub(crate) fn task(words: &[&str]) -> Result<(), String> {
     let (test, usual, flags): (&str, &[(&str, &str)], &[&str]) = match words {
         ["pipeline", flags @ ..] => ("torture::", &[("--seconds", "60")], flags),
+        ["mixed", flags @ ..] => ("mixed::", &[("--seconds", "300")], flags),
         ["queue", flags @ ..] => ("queue::", &[("--kills", "200"), ("--seed", "7")], flags),
         _ => return Err(USAGE.to_owned()),
     };
