@@ -14,6 +14,7 @@ mod state;
 mod status;
 mod transfer;
 
+pub(crate) use add::new_stage;
 pub use add::{AddCopyRequest, AddReport, AddRequest, AddToRemoteRequest, Added};
 pub use checkout::{CheckoutReport, DataCheckoutPlan, OutChange, OutEffect, UnsavedData};
 pub use commit::{CommitDataPlan, CommitDataReport, CommitStep};

@@ -405,7 +405,7 @@ fn no_record() -> StageLock {
 }
 
 /// Returns the stage of a `.dvc` file beside `path`.
-fn new_stage(path: &RelPath) -> Result<Stage, Error> {
+pub(crate) fn new_stage(path: &RelPath) -> Result<Stage, Error> {
     let name = path.file_name().unwrap_or_default().to_owned();
     let dir = path.parent().unwrap_or_else(RelPath::root);
     let mut stage = Stage::new(StageId::data(dir.join(&format!("{name}.dvc"))?));

@@ -2,15 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use exp_core::{
-    Artifact, Ctx, DvcFile, DvcOut, Location, LockEntry, Out, OutKind, Pipeline, RelPath, Stage,
-    StageId, Table, Value,
-};
+use exp_core::{Artifact, Ctx, DvcFile, DvcOut, LockEntry, Pipeline, RelPath, Value};
 
 use super::external::is_url;
 use super::plan::Extent;
 use crate::change::{Changes, Keep};
-use crate::data::{DataError, pipeline_stage_at};
+use crate::data::{DataError, new_stage, pipeline_stage_at};
 use crate::error::Error;
 use crate::files;
 use crate::ports::IgnoreBelow;
@@ -38,9 +35,9 @@ impl Slot {
     /// When it is outside, ignored, tracked by Git, or overlaps with an output.
     pub(super) fn at(project: &Project, view: &View, target: &Path) -> Result<Self, Error> {
         let path = project.locate(target)?;
-        let Some(name) = path.file_name().map(str::to_owned) else {
+        if path.is_root() {
             return Err(DataError::Outside { path: target.to_path_buf() }.into());
-        };
+        }
         if let Some(rule) = project.ignore().is_ignored(&path, target.is_dir()) {
             return Err(DataError::Ignored { rule: rule.to_string(), path }.into());
         }
@@ -50,19 +47,8 @@ impl Slot {
         if let Some(stage) = pipeline_stage_at(view, &path) {
             return Err(DataError::PipelineOutput { stage: stage.clone(), path }.into());
         }
-        let dir = path.parent().unwrap_or_else(RelPath::root);
-        let file = dir.join(&format!("{name}.dvc"))?;
-        let mut stage = Stage::new(StageId::data(file.clone()));
-        stage.outs.push(Out {
-            path: name,
-            location: Location::Workspace(path.clone()),
-            kind: OutKind::Data,
-            cache: true,
-            persist: false,
-            push: true,
-            remote: None,
-            extra: Table::new(),
-        });
+        let stage = new_stage(&path)?;
+        let file = stage.id.file.clone();
         let others = view.stages.iter().filter(|other| other.id != stage.id).cloned();
         Pipeline::new(others.chain([stage.clone()]).collect::<Vec<_>>())?;
         let text = files::read(&file.under(project.root()))?;
