@@ -142,14 +142,15 @@ impl Totals {
         let mut found = false;
         let mut failed = 0;
         for line in output.lines() {
-            let line = line.trim_start();
-            if line.starts_with("Summary [") || line.starts_with("test result:") {
+            // What a failed test printed is shown again, indented, with a result of its own.
+            let is_summary = line.trim_start().starts_with("Summary [");
+            if is_summary || line.starts_with("test result:") {
                 found = true;
                 self.passed += number_before(line, "passed");
                 failed += number_before(line, "failed");
                 self.skipped += number_before(line, "ignored");
             }
-            if let Some(reason) = line.strip_prefix("SKIPPED: ") {
+            if let Some(reason) = line.trim_start().strip_prefix("SKIPPED: ") {
                 self.reasons.push(reason.to_owned());
             }
         }
@@ -255,7 +256,7 @@ mod tests {
         totals.count(
             "a",
             true,
-            "     Summary [   0.1s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped\n",
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored\n     Summary [   0.1s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped\n",
         );
         totals.count("b", true, "x\ntest result: ok. 7 passed; 0 failed; 3 ignored; 0 measured\n");
         assert_eq!((totals.passed, totals.failed, totals.skipped), (11, 1, 3));
