@@ -12,6 +12,7 @@ use exp_refs::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::board::Listing;
 use super::{Job, JobSpec, Queue, file_of};
 use crate::composition::Composition;
 use crate::error::Error;
@@ -221,22 +222,35 @@ impl Queue {
     fn take_numbers(&self, n: u64) -> Result<u64, Error> {
         loop {
             let listing = self.listing()?;
-            let last = match listing.blocks.last() {
-                Some(first) => {
-                    let block: Option<Block> = self.board.read(&format!("block.{first}"))?;
-                    first + block.map_or(1, |block| block.n.max(1)) - 1
-                }
-                None => self.refs()?.iter().map(|(number, _)| *number).max().unwrap_or(0),
-            };
-            let last = last.max(listing.jobs.keys().next_back().copied().unwrap_or(0));
-            let first = last + 1;
-            if self.board.link(&format!("block.{first}"), &Block { n })? {
-                // The one before stays, for who lists just now.
-                for old in listing.blocks.iter().rev().skip(1) {
-                    self.board.remove(&format!("block.{old}"))?;
-                }
+            if let Some(first) = self.try_take_numbers(n, &listing)? {
                 return Ok(first);
             }
         }
+    }
+
+    /// Takes the numbers after the last ones of this listing; `None` when somebody else has them or may have had them.
+    ///
+    /// Old blocks are removed, so a name can be free again that was once taken. Who listed long ago and takes it then sees
+    /// a later block, because who removes one has made a later one before. Who sees one for another reason, because somebody
+    /// took numbers just now, leaves some unused.
+    pub(super) fn try_take_numbers(&self, n: u64, listing: &Listing) -> Result<Option<u64>, Error> {
+        let last = match listing.blocks.last() {
+            Some(before) => {
+                let block: Option<Block> = self.board.read(&format!("block.{before}"))?;
+                before + block.map_or(1, |block| block.n.max(1)) - 1
+            }
+            None => self.refs()?.iter().map(|(number, _)| *number).max().unwrap_or(0),
+        };
+        let first = 1 + last.max(listing.jobs.keys().next_back().copied().unwrap_or(0));
+        if !self.board.link(&format!("block.{first}"), &Block { n })?
+            || self.listing()?.blocks.last() != Some(&first)
+        {
+            return Ok(None);
+        }
+        // The one before stays, for who lists just now.
+        for old in listing.blocks.iter().rev().skip(1) {
+            self.board.remove(&format!("block.{old}"))?;
+        }
+        Ok(Some(first))
     }
 }

@@ -93,6 +93,25 @@ fn a_worker_elsewhere_is_believed_until_its_beat_stands_still() -> Test {
 }
 
 #[test]
+fn numbers_that_were_taken_and_forgotten_are_not_taken_again() -> Test {
+    let dir = tempfile::tempdir()?;
+    let queue = project(dir.path(), &["a"])?;
+    // Somebody lists, and is slow.
+    let listing = queue.listing()?;
+    let mut all = vec![1];
+    for name in ["b", "c", "d", "e"] {
+        let jobs = vec![NewJob { name: Some(name.into()), overrides: Vec::new() }];
+        let added = queue.add(&Ctx::silent(), &QueueRequest { jobs, ..QueueRequest::default() })?;
+        all.extend(added.iter().map(|job| job.number));
+    }
+    assert_eq!(all, [1, 2, 3, 4, 5]);
+    assert!(!queue.board.has("block.2"), "the name is free again");
+    assert_eq!(queue.try_take_numbers(1, &listing)?, None, "and the number is not");
+    assert_eq!(queue.try_take_numbers(1, &queue.listing()?)?, Some(6));
+    Ok(())
+}
+
+#[test]
 fn what_a_dead_worker_had_not_begun_is_queued_and_what_it_had_is_lost() -> Test {
     let dir = tempfile::tempdir()?;
     let queue = project(dir.path(), &["a", "b"])?;
