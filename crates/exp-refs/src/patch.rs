@@ -1,6 +1,8 @@
 //! Patches and counts of changed lines, with the `git` program, whose diff people know.
 
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::error::GitError;
 use crate::id::CommitId;
@@ -96,14 +98,26 @@ impl Git {
         for path in paths {
             command.arg(to_os(path));
         }
-        let ran = command.output().map_err(|source| GitError::new("start `git diff`", source))?;
-        if ran.status.success() {
-            return Ok(ran.stdout);
+        let mut pauses = PAUSES.iter();
+        loop {
+            let ran =
+                command.output().map_err(|source| GitError::new("start `git diff`", source))?;
+            if ran.status.success() {
+                return Ok(ran.stdout);
+            }
+            let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+            let is_gone = new.is_none() && said.contains("No such file or directory");
+            match pauses.next() {
+                Some(pause) if is_gone => thread::sleep(Duration::from_millis(*pause)),
+                _ => return Err(GitError::new("run `git diff`", std::io::Error::other(said))),
+            }
         }
-        let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
-        Err(GitError::new("run `git diff`", std::io::Error::other(said)))
     }
 }
+
+/// Git gives up when a file of the work tree goes while it looks, as an output does that is made anew. It is asked again
+/// after each of these, in milliseconds.
+const PAUSES: [u64; 6] = [5, 10, 20, 40, 80, 160];
 
 fn to_os(path: &TreePath) -> std::ffi::OsString {
     use std::os::unix::ffi::OsStringExt as _;

@@ -3,6 +3,7 @@
 mod history;
 mod list;
 mod open;
+mod patch;
 mod scratch;
 mod store;
 mod tips;
