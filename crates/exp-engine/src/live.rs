@@ -34,6 +34,9 @@ const MOST_DIRS: usize = 256;
 /// A time that is younger may be that of several changes: clocks of file systems go in steps.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Directories in which something is yet to appear are trusted so long when their time stays: a link may lead elsewhere.
+const TRUST: Duration = Duration::from_secs(1);
+
 /// Who standard output is, among the sources of a metric.
 const OUTPUT: &str = "standard output";
 
@@ -58,6 +61,8 @@ struct Found {
 #[derive(Debug)]
 struct Follower {
     places: Vec<Place>,
+    /// Where places that are not there yet would appear.
+    gates: Vec<Gate>,
     dirs: Vec<Dir>,
     /// The finest first.
     files: Vec<Followed>,
@@ -65,6 +70,16 @@ struct Follower {
     since: Since,
     /// Who tells of a metric.
     owners: HashMap<String, (Rank, String)>,
+}
+
+/// A directory, and the places of which it is the last part that exists: while its time stays, none of them has appeared.
+#[derive(Debug)]
+struct Gate {
+    path: PathBuf,
+    /// The numbers of the places.
+    places: Vec<usize>,
+    /// Its time when they were looked for, and when that was; `None` when they have to be again.
+    seen: Option<(SystemTime, SystemTime)>,
 }
 
 /// A directory that is looked into.
@@ -85,7 +100,10 @@ impl Follower {
     /// Follows what is written at these places.
     fn new(places: Vec<Place>, since: Since) -> Self {
         let (dirs, files, known) = (Vec::new(), Vec::new(), HashSet::new());
-        let mut follower = Self { places, dirs, files, known, since, owners: HashMap::new() };
+        let all = Gate { path: PathBuf::new(), places: (0..places.len()).collect(), seen: None };
+        let gates = vec![all];
+        let owners = HashMap::new();
+        let mut follower = Self { places, gates, dirs, files, known, since, owners };
         if matches!(since, Since::Now) {
             // What is there already is not of this run.
             follower.search(SystemTime::now());
@@ -146,19 +164,15 @@ impl Follower {
     /// Finds files that are new.
     fn search(&mut self, now: SystemTime) {
         let n_files = self.files.len();
-        for at in 0..self.places.len() {
-            let place = &self.places[at];
-            if self.known.contains(&place.path) {
-                continue;
-            }
-            let Ok(found) = fs::metadata(&place.path) else { continue };
-            let path = place.path.clone();
-            if found.is_dir() {
-                self.known.insert(path.clone());
-                self.dirs.push(Dir { path, place: at, seen: None, depth: 0 });
-            } else {
-                self.add(path, at, found.modified().ok());
-            }
+        let mut absent = Vec::new();
+        self.gates.retain_mut(|gate| {
+            let is_open = gate.opens(now);
+            absent.extend(is_open.then(|| std::mem::take(&mut gate.places)).into_iter().flatten());
+            !is_open
+        });
+        absent.sort_unstable();
+        for at in absent {
+            self.look_for(at, now);
         }
         let mut at = 0;
         while at < self.dirs.len() {
@@ -167,6 +181,33 @@ impl Follower {
         }
         if self.files.len() > n_files {
             self.files.sort_by_key(Followed::rank);
+        }
+    }
+
+    /// Follows a place if it is there, and waits for it otherwise.
+    fn look_for(&mut self, at: usize, now: SystemTime) {
+        let path = self.places[at].path.clone();
+        if self.known.contains(&path) {
+            return;
+        }
+        // The time of the directory first: what appears after it was read changes it.
+        let gate = Gate::of(&path, now);
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                self.known.insert(path.clone());
+                self.dirs.push(Dir { path, place: at, seen: None, depth: 0 });
+            }
+            Ok(found) => self.add(path, at, found.modified().ok()),
+            Err(_) => match self.gates.iter_mut().find(|other| other.path == gate.path) {
+                Some(other) => {
+                    other.places.push(at);
+                    other.seen = other.seen.and_then(|(was, at)| {
+                        let (is, _) = gate.seen?;
+                        (was == is).then_some((was, at))
+                    });
+                }
+                None => self.gates.push(Gate { places: vec![at], ..gate }),
+            },
         }
     }
 
@@ -180,8 +221,7 @@ impl Follower {
         if dir.seen == Some(modified) {
             return;
         }
-        let is_settled = now.duration_since(modified).is_ok_and(|age| age > TICK);
-        dir.seen = is_settled.then_some(modified);
+        dir.seen = settled(modified, now);
         let (place, depth, path) = (dir.place, dir.depth, dir.path.clone());
         for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -216,6 +256,32 @@ impl Follower {
         }
         self.files.push(file);
     }
+}
+
+impl Gate {
+    /// Finds the last directory on the way to a path that exists.
+    fn of(path: &Path, now: SystemTime) -> Self {
+        let found = path.ancestors().skip(1).find_map(|dir| {
+            let found = fs::metadata(dir).ok().filter(fs::Metadata::is_dir)?;
+            Some((dir.to_path_buf(), settled(found.modified().ok()?, now)))
+        });
+        let (path, modified) = found.unwrap_or_default();
+        Self { path, places: Vec::new(), seen: modified.map(|modified| (modified, now)) }
+    }
+
+    /// Returns whether something may have appeared.
+    fn opens(&self, now: SystemTime) -> bool {
+        let Some((modified, at)) = self.seen else { return true };
+        let is_same = fs::metadata(&self.path)
+            .and_then(|found| found.modified())
+            .is_ok_and(|found| found == modified);
+        !is_same || !now.duration_since(at).is_ok_and(|since| since < TRUST)
+    }
+}
+
+/// Returns a time of a file if it is so old that another change would have another one.
+fn settled(modified: SystemTime, now: SystemTime) -> Option<SystemTime> {
+    now.duration_since(modified).is_ok_and(|age| age > TICK).then_some(modified)
 }
 
 /// Decides whether a point counts, and what it is called: the finest source of a metric has it, and a second one of the

@@ -280,24 +280,39 @@ impl Appended {
         points: &mut Vec<MetricPoint>,
     ) -> Result<bool, Trouble> {
         let file = File::open(path).map_err(Trouble::Read)?;
-        if size < self.offset || !self.is_anchored(&file).map_err(Trouble::Read)? {
+        if size < self.offset {
             self.begin();
         }
         if size - self.offset > BACKLOG && self.format != LiveFormat::Events {
-            if self.offset == 0 {
+            if self.offset == 0 || !self.is_anchored(&file).map_err(Trouble::Read)? {
+                self.begin();
                 self.read_header(&file).map_err(Trouble::Read)?;
             }
             self.skip_to(&file, size - PIECE).map_err(Trouble::Read)?;
         }
-        let mut bytes = vec![0; usize::try_from((size - self.offset).min(PIECE)).unwrap_or(0)];
-        let n = read_at(&file, &mut bytes, self.offset).map_err(Trouble::Read)?;
-        bytes.truncate(n);
-        self.offset += n as u64;
-        self.anchor.extend_from_slice(&bytes[n.saturating_sub(ANCHOR)..]);
+        let mut bytes = self.read_on(&file, size).map_err(Trouble::Read)?;
+        if bytes.starts_with(&self.anchor) {
+            bytes.drain(..self.anchor.len());
+        } else {
+            self.begin();
+            bytes = self.read_on(&file, size).map_err(Trouble::Read)?;
+        }
+        self.offset += bytes.len() as u64;
+        self.anchor.extend_from_slice(&bytes[bytes.len().saturating_sub(ANCHOR)..]);
         self.anchor.drain(..self.anchor.len().saturating_sub(ANCHOR));
         let fed = self.reader.feed(&bytes, points);
         fed.map_err(|error| Trouble::Content(error.to_string()))?;
         Ok(self.offset >= size)
+    }
+
+    /// Reads what stood before the place where reading goes on, to be compared, and what follows: in one call, because most
+    /// looks find a few lines.
+    fn read_on(&self, file: &File, size: u64) -> io::Result<Vec<u8>> {
+        let more = (size - self.offset).min(PIECE);
+        let mut bytes = vec![0; usize::try_from(more).unwrap_or(0) + self.anchor.len()];
+        let n = read_at(file, &mut bytes, self.offset - self.anchor.len() as u64)?;
+        bytes.truncate(n);
+        Ok(bytes)
     }
 
     /// Returns whether what was read last is still there.
