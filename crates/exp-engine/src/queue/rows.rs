@@ -190,10 +190,15 @@ pub(crate) fn note_jobs<'r>(
     Ok(())
 }
 
-/// Returns what a work tree holds now; `None` when it is gone or not whole.
+/// Returns what the work tree of a run holds now; `None` when it is gone or not whole. Metrics that are not there are still
+/// to be written.
 fn at(project: &Project, root: &Path, options: CollectOptions<'_>) -> Option<RowData> {
     let inside = project.at_work_tree(root).ok()?;
-    Some(collect_workspace(&inside, options)).filter(Result::is_ok)
+    let mut data = collect_workspace(&inside, options).ok()?;
+    Arc::make_mut(&mut data).metrics.retain(|(path, found)| {
+        found.value().is_some() || inside.root().join(&**path).symlink_metadata().is_ok()
+    });
+    Some(Ok(data))
 }
 
 impl Queue {
