@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Place, write};
@@ -14,6 +15,9 @@ const PIPELINE: &str = "stages:\n  s:\n    cmd: echo {} > metrics.json\n    para
 
 /// So many times faster than dvc in queueing and in running.
 const FASTER: u32 = 30;
+
+/// A command that takes longer hangs.
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// Builds, measures and prints.
 pub(crate) fn run(switches: &[&str]) -> Result<(), String> {
@@ -55,7 +59,17 @@ impl Bench {
         let mut command = self.place.command(program, args, name);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let start = Instant::now();
-        let status = command.status().map_err(|err| format!("{}: {err}", program.display()))?;
+        let mut child = command.spawn().map_err(|err| format!("{}: {err}", program.display()))?;
+        let status = loop {
+            match child.try_wait().map_err(|err| err.to_string())? {
+                Some(status) => break status,
+                None if start.elapsed() > LONGEST => {
+                    let _gone = child.kill().and_then(|()| child.wait());
+                    return Err(format!("{args:?} in {name} hangs"));
+                }
+                None => thread::sleep(Duration::from_millis(1)),
+            }
+        };
         let took = start.elapsed();
         if status.success() {
             Ok(took)

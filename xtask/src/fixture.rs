@@ -1,6 +1,7 @@
 //! A temporary place with a home and a Git identity of its own, for the demo and the benchmarks.
 
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -54,6 +55,12 @@ impl Place {
         command.args(args).current_dir(self.path.join(below)).env_clear();
         for name in INHERITED {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        // The workers of dvc start `dvc`, and are waited for for ever where there is none.
+        if let Some(dir) = program.parent().filter(|dir| dir.is_absolute()) {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let dirs = iter::once(dir.to_path_buf()).chain(std::env::split_paths(&path));
+            command.envs(std::env::join_paths(dirs).map(|path| ("PATH", path)));
         }
         command
             .env("HOME", &home)
