@@ -25,6 +25,14 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Comma
     command
 }
 
+/// Cargo on the whole workspace. Each other choice of packages has other features of third-party crates, and so builds
+/// them once more.
+pub(crate) fn everything<const N: usize>(args: [&str; N]) -> Command {
+    let mut command = cargo(args);
+    command.args(["--workspace", "--all-features"]);
+    command
+}
+
 /// Runs a command whose output goes to the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let status =

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::process::{cargo, has_cargo, root, seconds, step, target, tee};
+use crate::process::{everything, has_cargo, root, seconds, step, target, tee};
 use crate::services::Attended;
 use crate::{demo, screens, setup};
 
@@ -200,14 +200,6 @@ fn number_before(line: &str, word: &str) -> usize {
     let words: Vec<&str> = line.split([' ', ',', ';']).filter(|part| !part.is_empty()).collect();
     let pair = words.windows(2).find(|pair| pair[1] == word);
     pair.and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
-}
-
-/// Cargo on the whole workspace. Each other choice of packages has other features of third-party crates, and so builds
-/// them once more.
-fn everything<const N: usize>(args: [&str; N]) -> Command {
-    let mut command = cargo(args);
-    command.args(["--workspace", "--all-features"]);
-    command
 }
 
 /// Builds everything that tests are and start, and returns the path of `exp`.

@@ -1,6 +1,6 @@
 //! `cargo xtask torture`: tests of many processes at once, for longer than the suite has time.
 
-use crate::process::{cargo, run};
+use crate::process::{everything, run};
 
 const USAGE: &str = "cargo xtask torture pipeline [--seconds N] | mixed [--seconds N] | queue [--kills N] [--seed N]";
 
@@ -19,11 +19,12 @@ pub(crate) fn task(words: &[&str]) -> Result<(), String> {
         let known = values.iter_mut().find(|(name, _)| name == flag).ok_or(USAGE)?;
         known.1 = value;
     }
-    run(&mut cargo(["build", "-p", "exp-cli"]))?;
-    let mut test = cargo(["test", "-p", "exp-tests", "--test", "e2e", "--", test, "--nocapture"]);
+    run(&mut everything(["build", "--bins"]))?;
+    let mut command = everything(["test", "--test", "e2e"]);
+    command.args(["--", test, "--nocapture"]);
     for (flag, value) in values {
         let name = flag.trim_start_matches("--").to_uppercase();
-        test.env(format!("EXP_TORTURE_{name}"), value);
+        command.env(format!("EXP_TORTURE_{name}"), value);
     }
-    run(&mut test)
+    run(&mut command)
 }
