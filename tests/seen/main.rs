@@ -6,6 +6,7 @@
 mod browser;
 mod drawing;
 mod page;
+mod report;
 mod terminal;
 mod tmux;
 

@@ -11,14 +11,14 @@ use crate::browser::Browser;
 use crate::{Fails, Outcome, skipped};
 
 /// A project whose pages are looked at.
-struct Project {
+pub(crate) struct Project {
     sandbox: Sandbox,
     env: BTreeMap<String, String>,
     exp: PathBuf,
 }
 
 impl Project {
-    fn new() -> Fails<Project> {
+    pub(crate) fn new() -> Fails<Project> {
         let sandbox = Sandbox::new()?;
         let env = sandbox.env("page", &[]);
         let project = Project { sandbox, env, exp: Tool::find_exp()? };
@@ -28,31 +28,34 @@ impl Project {
         Ok(project)
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.sandbox.path().join("repo")
     }
 
-    fn write(&self, path: &str, content: &[u8]) -> Outcome {
+    pub(crate) fn write(&self, path: &str, content: &[u8]) -> Outcome {
         let path = self.dir().join(path);
         fs::create_dir_all(path.parent().ok_or("no directory")?)?;
         Ok(fs::write(path, content)?)
     }
 
-    fn commit(&self) -> Outcome {
+    pub(crate) fn commit(&self) -> Outcome {
         git(&self.dir(), &self.env, &["add", "-A"])?;
         git(&self.dir(), &self.env, &["commit", "-qm", "all"])?;
         Ok(())
     }
 
-    /// Runs `exp` and returns the page that it has made.
-    fn page(&self, args: &[&str]) -> Fails<PathBuf> {
+    /// Runs `exp`, which has to succeed, and returns its standard output.
+    pub(crate) fn exp(&self, args: &[&str]) -> Fails<String> {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let answer = Tool::Exp(self.exp.clone()).run(&args, &self.dir(), &self.env)?;
-        let address = answer.stdout.lines().find_map(|line| line.strip_prefix("file://"));
-        match address {
-            Some(path) if answer.code == 0 => Ok(PathBuf::from(path)),
-            _ => Err(answer.both().into()),
-        }
+        if answer.code == 0 { Ok(answer.stdout) } else { Err(answer.both().into()) }
+    }
+
+    /// Runs `exp` and returns the page that it has made.
+    fn page(&self, args: &[&str]) -> Fails<PathBuf> {
+        let said = self.exp(args)?;
+        let address = said.lines().find_map(|line| line.strip_prefix("file://"));
+        Ok(PathBuf::from(address.ok_or(said.clone())?))
     }
 }
 
@@ -81,7 +84,7 @@ fn image(shade: u8) -> Fails<Vec<u8>> {
 }
 
 /// Where screenshots of the documents are kept; elsewhere unless they are to be taken anew.
-fn shot(name: &str, project: &Project) -> PathBuf {
+pub(crate) fn shot(name: &str, project: &Project) -> PathBuf {
     match exp_tests::setting("EXP_TAKE_SCREENSHOTS") {
         Some(_) => workspace_root().join("docs/screenshots").join(name),
         None => project.sandbox.path().join(name),
@@ -89,7 +92,7 @@ fn shot(name: &str, project: &Project) -> PathBuf {
 }
 
 /// How many items of a mark are drawn at a place.
-fn drawn(place: usize, mark: &str) -> Json {
+pub(crate) fn drawn(place: usize, mark: &str) -> Json {
     json!({"do": "tell", "is": format!(
         "(() => {{ let n = 0; const walk = (mark) => {{ for (const item of mark.items || []) {{ \
          if (mark.marktype === '{mark}' && mark.role === 'mark') n++; \
@@ -319,10 +322,7 @@ fn parallel_coordinates_are_drawn_and_pointed_at() -> Outcome {
     {
         let name = format!("e{at}");
         let sets = [format!("lr={lr}"), format!("depth={depth}"), format!("optimizer={optimizer}")];
-        let args = ["run", "-q", "-n", &name, "-S", &sets[0], "-S", &sets[1], "-S", &sets[2]];
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let answer = Tool::Exp(project.exp.clone()).run(&args, &project.dir(), &project.env)?;
-        assert_eq!(answer.code, 0, "{}", answer.both());
+        project.exp(&["run", "-q", "-n", &name, "-S", &sets[0], "-S", &sets[1], "-S", &sets[2]])?;
     }
     let page = project.page(&["show", "--pcp", "-o", "pages"])?;
     let seen = browser.opens(
