@@ -5,6 +5,9 @@
 //! commits that a ref was taken from, so that Git keeps those as well.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use exp_core::Timestamp;
 use exp_refs::{
@@ -18,8 +21,11 @@ use crate::operation::{FileState, Operation, OperationKind, VERSION};
 const REF: &str = "refs/exp/oplog";
 const FILE: &str = "operation.json";
 
-/// How often appending is tried again when another process appended first.
-const TRIES: usize = 20;
+/// How long appending is tried when other processes append first. Each of them is one that is done, so with any number of
+/// them it comes to an end; this is for a ref that can never be written.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest pause between two tries, in milliseconds.
+const PAUSE: u64 = 50;
 
 /// The part of an operation that every version has.
 #[derive(serde::Deserialize)]
@@ -61,7 +67,8 @@ pub(crate) fn append(git: &Git, operation: &Operation, now: Timestamp) -> Result
     kept.retain(|commit| git.has_commit(*commit));
     kept.sort();
     kept.dedup();
-    for _ in 0..TRIES {
+    let start = Instant::now();
+    for attempt in 1.. {
         let before = git.read_ref(&name)?;
         let previous = match before {
             Some(before) => before,
@@ -77,11 +84,20 @@ pub(crate) fn append(git: &Git, operation: &Operation, now: Timestamp) -> Result
         };
         match git.update_refs(&[change]) {
             Ok(()) => return Ok(commit),
-            Err(UpdateError::Raced { .. }) => {}
+            Err(UpdateError::Raced { .. }) if start.elapsed() < PATIENCE => pause(attempt),
+            Err(UpdateError::Raced { .. }) => break,
             Err(error) => return Err(error.into()),
         }
     }
     Err(Error::Busy { what: "the operation log".to_owned() })
+}
+
+/// Lets others go first for a moment, each process and thread for another one.
+fn pause(attempt: u64) {
+    let mut hasher = DefaultHasher::new();
+    (attempt, std::process::id(), thread::current().id()).hash(&mut hasher);
+    let longest = (attempt * 4).min(PAUSE);
+    thread::sleep(Duration::from_millis(hasher.finish() % longest));
 }
 
 /// Returns the newest `limit` operations, newest first.
@@ -178,4 +194,53 @@ fn corrupt(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync
 pub(crate) fn blob(git: &Git, id: &str) -> Result<Vec<u8>, Error> {
     let id: BlobId = id.parse().map_err(|source| corrupt("an operation", source))?;
     git.blob(id).map_err(|error: GitError| error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use exp_refs::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn however_many_append_at_once_each_of_them_does() {
+        const N: usize = 24;
+        const ROUNDS: usize = 8;
+        let dir = tempfile::tempdir().unwrap();
+        let made = Command::new("git").args(["init", "-q"]).arg(dir.path()).status().unwrap();
+        assert!(made.success());
+        let (start, options) =
+            (std::sync::Barrier::new(N), OpenOptions { durable: false, ..OpenOptions::default() });
+        let git = options.open(dir.path()).unwrap();
+        thread::scope(|scope| {
+            for number in 0..N {
+                let (start, git) = (&start, options.open(dir.path()).unwrap());
+                scope.spawn(move || {
+                    start.wait();
+                    for round in 0..ROUNDS {
+                        let operation = Operation {
+                            version: VERSION,
+                            kind: OperationKind::Save,
+                            subject: format!("e{number}x{round}"),
+                            at: 7,
+                            undoes: None,
+                            files: Vec::new(),
+                            refs: Vec::new(),
+                        };
+                        append(&git, &operation, Timestamp::utc(7)).unwrap();
+                    }
+                });
+            }
+        });
+        let mut subjects: Vec<String> = read(&git, usize::MAX)
+            .unwrap()
+            .into_iter()
+            .map(|logged| logged.operation.subject)
+            .collect();
+        subjects.sort();
+        subjects.dedup();
+        assert_eq!(subjects.len(), N * ROUNDS);
+    }
 }
