@@ -161,6 +161,24 @@ fn records_are_read_when_they_are_whole() {
     assert_eq!(found.1, Some(LiveError::Damaged));
 }
 
+/// Written by tensorboardX 2.6 with scalars, histograms and texts.
+#[test]
+fn what_a_real_writer_writes_is_read() {
+    let bytes = include_bytes!("../../tests/data/events.out.tfevents");
+    let (points, error) = read(LiveReader::new(LiveFormat::Events), &[bytes]);
+    assert_eq!(error, None);
+    let of = |name: &str| -> Vec<&str> {
+        points.iter().filter_map(|point| point.strip_prefix(name)).collect()
+    };
+    assert_eq!(points.len(), 10, "histograms and texts are no metrics: {points:?}");
+    assert_eq!(of("train.loss")[..2], ["@0=1", "@1=0.5"]);
+    assert_eq!(of("acc").len(), 5);
+    assert_eq!(of("acc")[0], "@0=0");
+    // However it is cut.
+    let pieces: Vec<&[u8]> = bytes.chunks(7).collect();
+    assert_eq!(read(LiveReader::new(LiveFormat::Events), &pieces).0, points);
+}
+
 #[test]
 fn a_message_that_is_none_has_no_scalars() {
     for length in 0..SCALAR.len() {
