@@ -6,6 +6,7 @@
 //!
 //! All state is behind one lock that is held for lines and never while a port, an executor or a sink is called.
 
+mod earlier;
 mod perform;
 
 use std::collections::{BTreeSet, HashMap};
