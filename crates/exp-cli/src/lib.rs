@@ -15,6 +15,7 @@
 
 mod args;
 mod commands;
+mod consent;
 mod diagnostic;
 mod exit;
 mod grammar;

@@ -6,7 +6,7 @@ mod live;
 mod ndjson;
 mod plain;
 
-use exp_engine::core::{Cancel, EventSink};
+use exp_engine::core::{Cancel, EventSink, Reason, StageId};
 
 pub(crate) use dvc::{DvcSink, failure_text};
 pub(crate) use line::Line;
@@ -24,4 +24,13 @@ pub(crate) trait Progress: Sync {
 
     /// Says that the work was asked to end.
     fn cancelling(&self, wish: Cancel);
+}
+
+/// What puts a question where everything else is shown.
+pub(crate) trait Questions: Sync {
+    /// Asks whether a stage that is due for these reasons may be done; the answer is typed behind it.
+    fn ask(&self, stage: &StageId, reasons: &[Reason]);
+
+    /// Says that an answer was typed, which ended the line.
+    fn answered(&self) {}
 }

@@ -7,14 +7,15 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use exp_engine::core::{CancelToken, Ctx, FailurePolicy, NullSink, RelPath};
+use exp_engine::core::{CancelToken, Consent, Ctx, FailurePolicy, NullSink, RelPath};
 use exp_engine::refs::GitEnv;
 use exp_engine::{ConfigFiles, Project, ProjectOptions, ShellOptions};
 
+use crate::consent::Asker;
 use crate::diagnostic::Failure;
 use crate::grammar::Grammar;
 use crate::io::Io;
-use crate::progress::{DvcSink, Line, NdjsonSink, PlainSink, Progress, Size};
+use crate::progress::{DvcSink, Line, NdjsonSink, PlainSink, Progress, Questions, Size};
 use crate::signals::{self, Patience};
 use crate::view::live::Reference;
 use crate::zone;
@@ -40,6 +41,8 @@ pub(crate) struct Perform {
     pub(crate) on_failure: FailurePolicy,
     /// Whether events go to standard output as JSON instead, one a line.
     pub(crate) json_events: bool,
+    /// Whether it is asked before each stage.
+    pub(crate) asks: bool,
 }
 
 /// What a handler is given.
@@ -162,7 +165,7 @@ impl Session<'_, '_> {
     /// Looks at something, which may take long and is stopped by the first signal.
     pub(crate) fn look<T>(&mut self, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
         let (patience, on_failure) = (Patience::Stop, FailurePolicy::default());
-        self.perform(Perform { patience, on_failure, json_events: false }, work)
+        self.perform(Perform { patience, on_failure, json_events: false, asks: false }, work)
     }
 
     /// Does something long: events are shown as the grammar shows them, and signals end it as `how` says.
@@ -195,28 +198,35 @@ impl Session<'_, '_> {
         let is_asked = handles_signals && self.io.env.var("COLUMNS").is_none();
         let size: Size = if is_asked { stderr_width } else { || None };
         let width = shows_line.then_some(self.io.width);
+        let (can_ask, input) = (self.io.can_ask, &mut *self.io.input);
         let (out, err) = (&mut *self.io.out, &mut *self.io.err);
         let (dvc, plain, ndjson);
-        let progress: Option<&dyn Progress> = match self.grammar {
+        let (progress, questions): (Option<&dyn Progress>, &dyn Questions) = match self.grammar {
             _ if how.json_events => {
                 ndjson = NdjsonSink::new(out);
-                Some(&ndjson)
+                plain = PlainSink::new(err, unicode);
+                (Some(&ndjson), &plain)
             }
             Grammar::Dvc => {
                 dvc = DvcSink::new(out, err, how.on_failure)
                     .seen_from(from)
                     .quietly(quiet)
                     .with_line(width.map(Line::new));
-                Some(&dvc)
+                (Some(&dvc), &dvc)
             }
-            Grammar::Exp if quiet => None,
+            Grammar::Exp if quiet => {
+                plain = PlainSink::new(err, unicode);
+                (None, &plain)
+            }
             Grammar::Exp => {
                 plain = PlainSink::new(err, unicode).on_terminal(width).beside(reference, size);
-                Some(&plain)
+                (Some(&plain), &plain)
             }
         };
+        let asker = how.asks.then(|| Asker::new(questions, input, can_ask, handles_signals));
+        let consent = asker.as_ref().map(|asker| asker as &dyn Consent);
         let run = |sink| {
-            let ctx = Ctx::new(sink, token.clone());
+            let ctx = Ctx::new(sink, token.clone()).asking(consent);
             let notice = |wish| {
                 if let Some(progress) = progress {
                     progress.cancelling(wish);

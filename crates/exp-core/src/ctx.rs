@@ -5,18 +5,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cancel::{CancelToken, Cancelled};
 use crate::event::{Event, EventSink, NullSink, TaskEvent, TaskId, TaskLabel, Unit, Warning};
+use crate::port::Consent;
 
-/// An event sink and a cancel token, and the numbers of the tasks under them.
+/// An event sink and a cancel token, whom to ask before stages are done, and the numbers of the tasks under them.
 pub struct Ctx<'s> {
     sink: &'s dyn EventSink,
     cancel: CancelToken,
+    consent: Option<&'s dyn Consent>,
     next_task: AtomicU64,
 }
 
 impl<'s> Ctx<'s> {
     /// Reports to `sink` and listens to `cancel`.
     pub fn new(sink: &'s dyn EventSink, cancel: CancelToken) -> Self {
-        Self { sink, cancel, next_task: AtomicU64::new(0) }
+        Self { sink, cancel, consent: None, next_task: AtomicU64::new(0) }
+    }
+
+    /// Asks before each stage that is not up to date. Then stages are done one at a time.
+    #[must_use]
+    pub fn asking(self, consent: Option<&'s dyn Consent>) -> Self {
+        Self { consent, ..self }
     }
 
     /// Reports to nobody and cannot be cancelled.
@@ -46,6 +54,11 @@ impl<'s> Ctx<'s> {
     /// Returns the token, to wait on it or to hand it on.
     pub fn cancel_token(&self) -> &CancelToken {
         &self.cancel
+    }
+
+    /// Returns whom to ask before a stage is done; `None` when nobody wants to be.
+    pub fn consent(&self) -> Option<&'s dyn Consent> {
+        self.consent
     }
 
     /// Starts a task; it ends when the returned guard is dropped.

@@ -22,7 +22,7 @@ use crate::graph::Pipeline;
 use crate::path::Location;
 use crate::plan::{Expect, Force, PlanOptions, Reason, Sources, Verdict, plan};
 use crate::port::StageExecutor;
-use crate::report::{Ended, ExecuteError, Outcome, RunReport, StageReport};
+use crate::report::{Ended, ExecuteError, Failure, Outcome, RunReport, StageReport};
 use crate::settings::{Capacity, Claims};
 use crate::stage::{Command, StageId};
 
@@ -133,7 +133,8 @@ pub fn execute(
     if options.dry {
         return rehearse(ctx, &job, options, &order);
     }
-    let at_once = at_once(&job, options.jobs, &order);
+    let jobs = if ctx.consent().is_some() { 1 } else { options.jobs };
+    let at_once = at_once(&job, jobs, &order);
     ctx.emit(Event::Executing { at_once });
     let schedule = Schedule::new(job, options, order);
     thread::scope(|scope| {
@@ -173,10 +174,19 @@ fn rehearse(
     };
     let plan = plan(ctx, job.pipeline, &ids, job.sources, looking).map_err(forecast)?;
     let mut stages = Vec::with_capacity(plan.steps.len());
+    let mut ended = Ended::Complete;
     for (step, at) in plan.steps.into_iter().zip(order) {
         let stage = &job.pipeline.stages()[*at];
         let emit = |what| ctx.emit(Event::Stage { stage: &stage.id, what });
         let (outcome, reasons) = match step.verdict {
+            _ if ended == Ended::Cancelled => (Outcome::NotStarted, Vec::new()),
+            Verdict::Stale(reasons)
+                if ctx.consent().is_some_and(|asked| !asked.agrees(ctx, &stage.id, &reasons)) =>
+            {
+                emit(StageEvent::Failed { failure: &Failure::Declined });
+                ended = Ended::Cancelled;
+                (Outcome::Failed(Failure::Declined), reasons)
+            }
             Verdict::Fresh => {
                 emit(StageEvent::Fresh);
                 (Outcome::Fresh, Vec::new())
@@ -202,7 +212,7 @@ fn rehearse(
         let (id, took) = (step.stage, Duration::ZERO);
         stages.push(StageReport { id, outcome, reasons, lock: None, took });
     }
-    Ok(RunReport { stages, ended: Ended::Complete })
+    Ok(RunReport { stages, ended })
 }
 
 /// The stages by their place in the order, and how far each is.
@@ -418,12 +428,17 @@ impl<'a> Schedule<'a> {
             .enumerate()
             .map(|(at, report)| report.unwrap_or_else(|| self.untouched(at, Outcome::NotStarted)))
             .collect();
-        let failed = self.options.on_failure != FailurePolicy::Ignore
-            && stages.iter().any(|stage| matches!(stage.outcome, Outcome::Failed(_)));
-        let ended = match (cancelled, failed) {
-            (true, _) => Ended::Cancelled,
-            (false, true) => Ended::Failed,
-            (false, false) => Ended::Complete,
+        let fails = |stage: &StageReport| matches!(&stage.outcome, Outcome::Failed(why) if !matches!(why, Failure::Declined));
+        let declined = |stage: &StageReport| matches!(stage.outcome, Outcome::Failed(_));
+        let counts = self.options.on_failure != FailurePolicy::Ignore;
+        let ended = if cancelled {
+            Ended::Cancelled
+        } else if counts && stages.iter().any(fails) {
+            Ended::Failed
+        } else if counts && stages.iter().any(declined) {
+            Ended::Cancelled
+        } else {
+            Ended::Complete
         };
         RunReport { stages, ended }
     }

@@ -163,7 +163,9 @@ pub use pipeline::{
     declared_at, extend_stage, remove_stage, set_frozen, set_plot_props, track_files,
 };
 pub use plan::{Change, Expect, Force, Plan, PlanOptions, Reason, Sources, Step, Verdict, plan};
-pub use port::{Artifacts, Exit, Flight, Inputs, PortError, Recorded, StageExecutor, StageOutcome};
+pub use port::{
+    Artifacts, Consent, Exit, Flight, Inputs, PortError, Recorded, StageExecutor, StageOutcome,
+};
 pub use report::{Ended, ExecuteError, Failure, Outcome, RunReport, StageReport, exit_text};
 pub use select::{Reach, SelectError, Selection, Target, matches_pattern, select};
 pub use settings::{

@@ -10,8 +10,9 @@ use crate::ctx::Ctx;
 use crate::digest::{Algorithm, Artifact, Digest};
 use crate::lock::StageLock;
 use crate::path::Location;
+use crate::plan::Reason;
 use crate::settings::Extra;
-use crate::stage::{Out, ParamRef, Stage};
+use crate::stage::{Out, ParamRef, Stage, StageId};
 use crate::value::{Table, Value};
 
 /// A port that failed.
@@ -179,6 +180,17 @@ pub trait StageExecutor: Sync {
     fn pause(&self, ctx: &Ctx<'_>, length: Duration) -> Option<Cancel> {
         ctx.cancel_token().sleep(length)
     }
+}
+
+/// Decides whether a stage that is not up to date is done.
+///
+/// Asked when it is the turn of the stage, after those before it were recorded and before anything of its own is
+/// looked up, restored or changed. The calls come one after the other, from the thread that executes; a dry run asks as
+/// well.
+pub trait Consent: Sync {
+    /// Returns whether `stage`, which is due for these reasons, may be done. May wait for as long as it takes; when the
+    /// end is asked for meanwhile, it returns soon, and what it returns does not matter.
+    fn agrees(&self, ctx: &Ctx<'_>, stage: &StageId, reasons: &[Reason]) -> bool;
 }
 
 /// How the commands of a stage ended.

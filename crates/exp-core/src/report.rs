@@ -26,7 +26,7 @@ pub enum Ended {
     Complete,
     /// A stage failed.
     Failed,
-    /// It was asked to end before everything was done.
+    /// It was asked to end before everything was done, or nothing but a stage that was declined is in the way.
     Cancelled,
 }
 
@@ -74,6 +74,9 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
+    /// Whoever was asked did not agree to it, see [`Consent`](crate::Consent). Nothing was run or removed.
+    #[error("declined")]
+    Declined,
     /// A dependency is not there. Nothing was run or removed.
     #[error("dependency `{path}` does not exist")]
     MissingDep {

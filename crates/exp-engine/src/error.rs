@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use exp_cache::CacheError;
 use exp_core::{
     Cancelled, ExecuteError, GraphError, LockError, PathError, PipelineError, PortError, RelPath,
-    SelectError,
+    SelectError, StageId,
 };
 use exp_params::{ApplyError, ComposeError, ParseError};
 use exp_refs::{
@@ -278,6 +278,12 @@ pub enum Error {
     /// A command whose doings nobody saw.
     #[error(transparent)]
     Trace(#[from] TraceError),
+    /// The first stage of a run that was due was declined, so there is nothing to keep.
+    #[error("stage `{stage}` was declined, so nothing was run")]
+    Declined {
+        /// The stage.
+        stage: StageId,
+    },
     /// The work was asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -391,7 +397,9 @@ impl Error {
             | Self::Corrupt { .. }
             | Self::Newer { .. }
             | Self::Record(_) => ErrorKind::Corrupt,
-            Self::Cache(CacheError::Cancelled(_)) | Self::Cancelled(_) => ErrorKind::Cancelled,
+            Self::Cache(CacheError::Cancelled(_)) | Self::Cancelled(_) | Self::Declined { .. } => {
+                ErrorKind::Cancelled
+            }
             _ => ErrorKind::Environment,
         }
     }

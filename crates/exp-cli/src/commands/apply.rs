@@ -51,8 +51,12 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// How short commands are done: Ctrl-C stops them.
-pub(super) const BRIEF: Perform =
-    Perform { patience: Patience::Stop, on_failure: FailurePolicy::Stop, json_events: false };
+pub(super) const BRIEF: Perform = Perform {
+    patience: Patience::Stop,
+    on_failure: FailurePolicy::Stop,
+    json_events: false,
+    asks: false,
+};
 
 fn apply(session: &mut Session<'_, '_>, args: &ApplyArgs) -> Outcome {
     let project = session.project()?;

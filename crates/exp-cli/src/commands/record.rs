@@ -42,6 +42,7 @@ fn record(session: &mut Session<'_, '_>, args: &RecordArgs) -> Outcome {
         patience: Patience::Stop,
         on_failure: FailurePolicy::default(),
         json_events: false,
+        asks: false,
     };
     let outcome = session.perform(how, |ctx| project.record(ctx, &request))?;
     let (Some(trace), Some(added)) = (&outcome.trace, &outcome.added) else {

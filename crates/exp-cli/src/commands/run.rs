@@ -4,13 +4,12 @@ pub(super) mod command;
 mod live;
 pub(super) mod trace;
 
-use std::io::{BufRead as _, Write as _};
 use std::num::NonZeroUsize;
 use std::thread;
 
 use exp_engine::core::{
     Ctx, Ended, ExecuteOptions, FailurePolicy, Force, Outcome as StageOutcome, PlanOptions, Reach,
-    RelPath, RunReport, Selection, StageId, Target, Verdict,
+    RelPath, RunReport, Selection, StageId, Target,
 };
 use exp_engine::params::{Overrides, ParamChange};
 use exp_engine::{
@@ -179,8 +178,7 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs, flags: TraceFlags) -> Outc
         let wanted = forecast_request(&repro, overrides, cwd, composition);
         return dry(session, &project, &wanted, repro.execute.jobs, args.json);
     }
-    let wanted = forecast_request(&repro, overrides.clone(), cwd.clone(), composition);
-    ask(session, &project, &args.stages, &wanted)?;
+    may_ask(session, &args.stages)?;
     if args.stages.pull && !args.stages.dry {
         pull_missing(session, &project, &args.stages)?;
     }
@@ -202,7 +200,10 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs, flags: TraceFlags) -> Outc
     };
     let how = perform(&args.stages, args.json);
     let done = session.perform_beside(how, reference, |ctx| project.run(ctx, &request));
-    let outcome = done.map_err(|error| select_failure(session, &project, error))?;
+    let outcome = done.map_err(|error| match error {
+        Error::Declined { stage } if session.is_dvc() => declined_as_dvc(&stage),
+        error => select_failure(session, &project, error),
+    })?;
     if args.json {
         // Words have no place among the events.
         session.say(&crate::progress::ended(&outcome).to_string())?;
@@ -315,8 +316,7 @@ fn repro(session: &mut Session<'_, '_>, args: &ReproArgs, flags: TraceFlags) -> 
         let wanted = forecast_request(&request, Vec::new(), cwd, Composition::No);
         return dry(session, &project, &wanted, request.execute.jobs, false);
     }
-    let wanted = forecast_request(&request, Vec::new(), RelPath::root(), Composition::No);
-    ask(session, &project, &args.stages, &wanted)?;
+    may_ask(session, &args.stages)?;
     if args.stages.pull && !args.stages.dry {
         pull_missing(session, &project, &args.stages)?;
     }
@@ -416,6 +416,12 @@ fn failed_as_dvc(report: &RunReport, flags: &StageFlags) -> Result<(), Failure> 
     Err(Failure::Dvc { message, code: 255 })
 }
 
+/// Words a run of which the first stage was declined, as DVC does.
+fn declined_as_dvc(stage: &StageId) -> Failure {
+    let why = failure_text(&exp_engine::core::Failure::Declined);
+    Failure::Dvc { message: format!("failed to reproduce '{stage}': {why}"), code: 255 }
+}
+
 pub(super) fn override_failure(
     session: &Session<'_, '_>,
     error: &exp_engine::params::OverrideError,
@@ -448,7 +454,8 @@ pub(super) fn request(
         dry: flags.dry,
         allow_missing: flags.allow_missing,
         run_cache: !flags.no_run_cache,
-        jobs: jobs(session, flags).get(),
+        // Who is asked about one stage after the other sees one run after the other.
+        jobs: if flags.interactive { 1 } else { jobs(session, flags).get() },
         ..ExecuteOptions::default()
     };
     let pulls = flags.pull && !flags.dry;
@@ -508,7 +515,8 @@ fn policy(flags: &StageFlags) -> FailurePolicy {
 }
 
 fn perform(flags: &StageFlags, json_events: bool) -> Perform {
-    Perform { patience: Patience::Drain, on_failure: policy(flags), json_events }
+    let (patience, on_failure, asks) = (Patience::Drain, policy(flags), flags.interactive);
+    Perform { patience, on_failure, json_events, asks }
 }
 
 /// Makes the request for a forecast of a run.
@@ -545,47 +553,10 @@ fn dry(
     Ok(ExitStatus::DONE)
 }
 
-/// With `--interactive`, asks about each stage that is to run, before the first one does.
-fn ask(
-    session: &mut Session<'_, '_>,
-    project: &Project,
-    flags: &StageFlags,
-    wanted: &ForecastRequest,
-) -> Result<(), Failure> {
-    if !flags.interactive {
-        return Ok(());
-    }
-    let forecast = project
-        .forecast(&Ctx::silent(), wanted)
-        .map_err(|error| select_failure(session, project, error))?;
-    for step in forecast.stages.iter().filter(|step| step.verdict != Verdict::Fresh) {
-        if !session.io.can_ask || !agreed(session, &step.id)? {
-            return Err(if session.is_dvc() {
-                Failure::Dvc {
-                    message: format!(
-                        "failed to reproduce '{}': reproduction aborted by the user",
-                        step.id
-                    ),
-                    code: 255,
-                }
-            } else if session.io.can_ask {
-                Failure::Refused("nothing was run".to_owned())
-            } else {
-                Failure::text_usage("`--interactive` needs a terminal to ask at")
-            });
-        }
+/// Refuses `--interactive` where nobody can be asked. DVC takes nobody's answer for a no, when there is something to ask.
+fn may_ask(session: &Session<'_, '_>, flags: &StageFlags) -> Result<(), Failure> {
+    if flags.interactive && !session.is_dvc() && !session.io.can_ask {
+        return Err(Failure::text_usage("`--interactive` needs a terminal to ask at"));
     }
     Ok(())
-}
-
-fn agreed(session: &mut Session<'_, '_>, stage: &StageId) -> Result<bool, Failure> {
-    write!(
-        session.io.err,
-        "Going to reproduce stage: '{stage}'. Are you sure you want to continue? [y/n] "
-    )
-    .and_then(|()| session.io.err.flush())
-    .map_err(Failure::Output)?;
-    let mut answer = String::new();
-    session.io.input.read_line(&mut answer).map_err(Failure::Output)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -103,6 +103,7 @@ fn add(session: &mut Session<'_, '_>, args: &StageAddArgs) -> Outcome {
             patience: Patience::Drain,
             on_failure: request.execute.on_failure,
             json_events: false,
+            asks: false,
         };
         let outcome = session.perform(how, |ctx| project.reproduce(ctx, &request))?;
         for stage in &outcome.report.stages {

@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use exp_engine::core::{
-    Cancel, Event, EventSink, Exit, Failure as StageFailure, FailurePolicy, RelPath, StageEvent,
-    StageId, Stream, Warning,
+    Cancel, Event, EventSink, Exit, Failure as StageFailure, FailurePolicy, Reason, RelPath,
+    StageEvent, StageId, Stream, Warning,
 };
 
-use super::{Line, Passing, Progress, Stages};
+use super::{Line, Passing, Progress, Questions, Stages};
 
 /// Speaks as DVC does: what is done goes to standard output, warnings to standard error.
 ///
@@ -90,6 +90,24 @@ impl Progress for DvcSink<'_> {
     }
 
     fn cancelling(&self, _: Cancel) {}
+}
+
+impl Questions for DvcSink<'_> {
+    fn ask(&self, id: &StageId, _: &[Reason]) {
+        let mut state = self.lock();
+        state.clear_line();
+        let name = id.address(&state.from);
+        if std::mem::take(&mut state.gap) {
+            state.line("");
+        }
+        // A closed stream is noticed when the answer is written.
+        let _ = state.out.flush();
+        let _ = write!(
+            state.err,
+            "Going to reproduce stage: '{name}'. Are you sure you want to continue? [y/n] "
+        )
+        .and_then(|()| state.err.flush());
+    }
 }
 
 impl EventSink for DvcSink<'_> {
@@ -234,6 +252,7 @@ impl State<'_> {
 /// Says why a stage failed, as DVC says it behind `failed to reproduce '…': `.
 pub(crate) fn failure_text(failure: &StageFailure) -> String {
     match failure {
+        StageFailure::Declined => "reproduction aborted by the user".to_owned(),
         StageFailure::MissingDep { path, .. } => format!("dependency '{path}' does not exist"),
         StageFailure::MissingParamFile { file, .. } => format!("'{file}' does not exist"),
         StageFailure::MissingParam { file, keys, .. } => {

@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use exp_engine::core::{
-    Cancel, Event, EventSink, Failure as StageFailure, MetricPoint, RestoredFrom, StageEvent,
-    StageId, Until, Warning, exit_text,
+    Cancel, Event, EventSink, Failure as StageFailure, MetricPoint, Reason, RestoredFrom,
+    StageEvent, StageId, Until, Warning, exit_text,
 };
 
-use super::{Line, Passing, Progress, Size, Stages};
+use super::{Line, Passing, Progress, Questions, Size, Stages};
 use crate::view::live::{Look, Reference};
 use crate::view::time::duration;
 use crate::view::{reason, summary};
@@ -46,12 +46,15 @@ struct Symbols {
     waits: &'static str,
     same: &'static str,
     warns: &'static str,
+    asks: &'static str,
 }
 
 const UNICODE: Symbols =
-    Symbols { done: "✓", runs: "●", failed: "✗", waits: "○", same: "=", warns: "!" };
+    Symbols {
+        done: "✓", runs: "●", failed: "✗", waits: "○", same: "=", warns: "!", asks: "?"
+    };
 const ASCII: Symbols =
-    Symbols { done: "+", runs: "*", failed: "x", waits: "o", same: "=", warns: "!" };
+    Symbols { done: "+", runs: "*", failed: "x", waits: "o", same: "=", warns: "!", asks: "?" };
 
 impl<'w> PlainSink<'w> {
     /// Writes to `err`, with symbols outside ASCII if `unicode`.
@@ -128,6 +131,9 @@ impl<'w> PlainSink<'w> {
                 if *success {
                     held.write(&format!(" {} {name:<11} {}", symbols.done, duration(*took)));
                 }
+            }
+            StageEvent::Failed { failure: StageFailure::Declined } => {
+                self.line(symbols.waits, &name, "not done: declined");
             }
             StageEvent::Failed { failure } => {
                 self.line(symbols.failed, &name, &failed(failure));
@@ -208,15 +214,29 @@ impl State<'_> {
 
     /// Writes a line, behind what was held back.
     fn write(&mut self, line: &str) {
+        self.held.push(line.to_owned());
+        self.release();
+        let _ = self.err.flush();
+        self.draw();
+    }
+
+    /// Writes what was held back.
+    fn release(&mut self) {
         self.clear_lines();
         self.close_line();
-        for line in std::mem::take(&mut self.held).iter().map(String::as_str).chain([line]) {
-            let line = if self.unicode { line.to_owned() } else { summary::ascii(line) };
+        for line in std::mem::take(&mut self.held) {
+            let line = if self.unicode { line } else { summary::ascii(&line) };
             // A closed stream is noticed when the answer is written.
             let _ = writeln!(self.err, "{line}");
         }
-        let _ = self.err.flush();
-        self.draw();
+    }
+
+    /// Writes the beginning of a line, behind what was held back.
+    fn ask(&mut self, question: &str) {
+        self.release();
+        let question = if self.unicode { question.to_owned() } else { summary::ascii(question) };
+        let _ = write!(self.err, "{question}").and_then(|()| self.err.flush());
+        self.open_line = true;
     }
 
     fn clear_lines(&mut self) {
@@ -250,6 +270,17 @@ impl Progress for PlainSink<'_> {
             Cancel::Stop => "stopping",
         };
         self.lock().write(&format!(" {} {text}", self.symbols.warns));
+    }
+}
+
+impl Questions for PlainSink<'_> {
+    fn ask(&self, stage: &StageId, reasons: &[Reason]) {
+        let (name, why) = (stage.to_string(), reason::list(reasons));
+        self.lock().ask(&format!(" {} {name:<11} {why}: run it? [y/n] ", self.symbols.asks));
+    }
+
+    fn answered(&self) {
+        self.lock().open_line = false;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exp_engine::core::{Ctx, Ended, Outcome, RelPath, RunReport, Value};
+use exp_engine::core::{Ctx, Ended, Failure as StageFailure, Outcome, RelPath, RunReport, Value};
 use exp_engine::refs::CommitId;
 use exp_engine::{
     CollectOptions, Edges, MetricDirection, Project, RevisionData, RowData, collect_commits,
@@ -67,6 +67,7 @@ pub(crate) fn unfinished(name: &str, report: &RunReport, took: Duration) -> Stri
         Some(stage) if matches!(stage.outcome, Outcome::Cancelled) => {
             format!("{} was stopped", stage.id)
         }
+        Some(stage) if is_declined(&stage.outcome) => format!("{} was declined", stage.id),
         Some(stage) => format!("{} failed", stage.id),
         None => "stopped".to_owned(),
     };
@@ -116,6 +117,10 @@ pub(crate) fn ascii(text: &str) -> String {
     pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
+fn is_declined(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(StageFailure::Declined))
+}
+
 fn counted(report: &RunReport) -> String {
     let count = |wanted: fn(&Outcome) -> bool| {
         report.stages.iter().filter(|stage| wanted(&stage.outcome)).count()
@@ -125,7 +130,8 @@ fn counted(report: &RunReport) -> String {
         (count(|outcome| matches!(outcome, Outcome::Restored(_))), "restored"),
         (count(|outcome| matches!(outcome, Outcome::Verified)), "recorded"),
         (count(|outcome| matches!(outcome, Outcome::Fresh)), "unchanged"),
-        (count(|outcome| matches!(outcome, Outcome::Failed(_))), "failed"),
+        (count(|outcome| matches!(outcome, Outcome::Failed(_)) && !is_declined(outcome)), "failed"),
+        (count(is_declined), "declined"),
         (count(|outcome| matches!(outcome, Outcome::Skipped { .. })), "left out"),
     ];
     let parts: Vec<String> =

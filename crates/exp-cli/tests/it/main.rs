@@ -9,6 +9,7 @@ mod grammar;
 mod hydra;
 mod import;
 mod init;
+mod interactive;
 mod log;
 mod outside;
 mod pipeline;

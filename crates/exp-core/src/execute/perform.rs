@@ -87,6 +87,13 @@ impl Turn<'_, '_> {
             self.emit(ctx, StageEvent::Fresh);
             return Ok(Done { outcome: Outcome::Fresh, lock: recorded, took: Duration::ZERO });
         }
+        if let Some(consent) = ctx.consent()
+            && !consent.agrees(ctx, &stage.id, reasons)
+        {
+            // Who asks for the end while the question stands does not answer it.
+            let is_over = ctx.cancel_token().requested().is_some();
+            return Err(if is_over { Early::NotStarted } else { failed(Failure::Declined) });
+        }
         match snapshot {
             Some(snapshot) if !stage.is_data_source() => {
                 require(stage, &snapshot).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! Tests of the public API.
 
+mod consent;
 mod execute;
 mod failures;
 mod graph;

@@ -164,7 +164,11 @@ impl Attempt<'_> {
             baseline: &self.baseline.to_string(),
             overrides: &self.overrides,
         });
-        session.execute(ctx, self.repro, HashMap::new(), changes, hold)
+        let (report, changes) = session.execute(ctx, self.repro, HashMap::new(), changes, hold)?;
+        match declined_at_once(&report) {
+            Some(stage) => Err(Error::Declined { stage }),
+            None => Ok((report, changes)),
+        }
     }
 
     /// Keeps what came of a run and removes its work tree, if it had one.
@@ -434,6 +438,22 @@ impl Attempt<'_> {
         // Two runs of one name cannot both be kept; with four billion taken the ref itself says so.
         names.find(|name| !taken(name)).unwrap_or_else(|| self.name.clone())
     }
+}
+
+/// Returns the stage that was declined when no other did anything.
+fn declined_at_once(report: &RunReport) -> Option<StageId> {
+    let is_idle = report.stages.iter().all(|stage| {
+        matches!(
+            stage.outcome,
+            Outcome::Fresh
+                | Outcome::NotStarted
+                | Outcome::Skipped { .. }
+                | Outcome::Failed(Failure::Declined)
+        )
+    });
+    let mut stages = report.stages.iter();
+    let declined = stages.find(|stage| matches!(stage.outcome, Outcome::Failed(Failure::Declined)));
+    declined.filter(|_| is_idle).map(|stage| stage.id.clone())
 }
 
 /// Makes the commit of a run that did not finish say what that run wrote and nothing else.

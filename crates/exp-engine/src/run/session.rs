@@ -146,7 +146,7 @@ impl<'p> Session<'p> {
             self.history.note(&event);
             ctx.emit(event);
         };
-        let noted = Ctx::new(&noting, ctx.cancel_token().clone());
+        let noted = Ctx::new(&noting, ctx.cancel_token().clone()).asking(ctx.consent());
         let capacity = project.options().machine.capacity();
         let options = ExecuteOptions { capacity, ..request.execute.clone() };
         let report = execute(&noted, job, &options)?;
