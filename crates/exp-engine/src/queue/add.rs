@@ -228,29 +228,28 @@ impl Queue {
         }
     }
 
-    /// Takes the numbers after the last ones of this listing; `None` when somebody else has them or may have had them.
+    /// Takes the numbers after the last ones of this listing; `None` when somebody else has them.
     ///
-    /// Old blocks are removed, so a name can be free again that was once taken. Who listed long ago and takes it then sees
-    /// a later block, because who removes one has made a later one before. Who sees one for another reason, because somebody
-    /// took numbers just now, leaves some unused.
+    /// A listing may be old before it is done, and may lack what came meanwhile. Each block begins where another one ends,
+    /// so whatever it lacks, the first of two that begin at one number is the only one. That is why blocks stay: they are
+    /// removed an hour later, and who is still slower sees that the block before is gone.
     pub(super) fn try_take_numbers(&self, n: u64, listing: &Listing) -> Result<Option<u64>, Error> {
-        let last = match listing.blocks.last() {
-            Some(before) => {
-                let block: Option<Block> = self.board.read(&format!("block.{before}"))?;
-                before + block.map_or(1, |block| block.n.max(1)) - 1
-            }
-            None => self.refs()?.iter().map(|(number, _)| *number).max().unwrap_or(0),
+        let before = listing.blocks.last().map(|first| (*first, format!("block.{first}")));
+        let last = if let Some((first, name)) = &before {
+            let block: Option<Block> = self.board.read(name)?;
+            first + block.map_or(1, |block| block.n.max(1)) - 1
+        } else {
+            let of_refs = self.refs()?.iter().map(|(number, _)| *number).max();
+            of_refs.max(listing.jobs.keys().next_back().copied()).unwrap_or(0)
         };
-        let first = 1 + last.max(listing.jobs.keys().next_back().copied().unwrap_or(0));
-        if !self.board.link(&format!("block.{first}"), &Block { n })?
-            || self.listing()?.blocks.last() != Some(&first)
-        {
+        let first = last + 1;
+        if !self.board.link(&format!("block.{first}"), &Block { n })? {
             return Ok(None);
         }
-        // The one before stays, for who lists just now.
-        for old in listing.blocks.iter().rev().skip(1) {
-            self.board.remove(&format!("block.{old}"))?;
-        }
-        Ok(Some(first))
+        let is_ours = match before {
+            Some((_, name)) => self.board.has(&name),
+            None => self.listing()?.blocks.first() == Some(&first),
+        };
+        Ok(is_ours.then_some(first))
     }
 }

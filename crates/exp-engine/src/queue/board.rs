@@ -163,16 +163,24 @@ impl Board {
         files::remove(&self.path(name))
     }
 
-    /// Removes files that never got their names, an hour after they were made.
+    /// Removes what was made more than an hour ago and serves nobody any more: files that never got their names, and blocks
+    /// but for the last two, in the order of their numbers.
     pub(super) fn sweep(&self, listing: &Listing) -> Result<(), FileError> {
-        const OLD: Duration = Duration::from_hours(1);
-        for name in &listing.unnamed {
-            let made = fs::metadata(self.path(name)).and_then(|found| found.modified());
-            if made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > OLD)) {
-                self.remove(name)?;
-            }
+        for name in listing.unnamed.iter().filter(|name| self.is_old(name)) {
+            self.remove(name)?;
+        }
+        let n_old = listing.blocks.len().saturating_sub(2);
+        let blocks = listing.blocks.iter().take(n_old).map(|first| format!("block.{first}"));
+        for name in blocks.take_while(|name| self.is_old(name)) {
+            self.remove(&name)?;
         }
         Ok(())
+    }
+
+    fn is_old(&self, name: &str) -> bool {
+        const OLD: Duration = Duration::from_hours(1);
+        let made = fs::metadata(self.path(name)).and_then(|found| found.modified());
+        made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > OLD))
     }
 
     /// Removes every file of these jobs.

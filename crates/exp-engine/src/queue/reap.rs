@@ -9,7 +9,6 @@ use exp_core::Ctx;
 use exp_refs::{Expected, RefChange};
 
 use super::add::Adding;
-use super::board::Listing;
 use super::worker::Claim;
 use super::{JobEnd, Outcome, Queue};
 use crate::change::JobRef;
@@ -21,11 +20,8 @@ pub(super) fn reap(queue: &Queue, ctx: &Ctx<'_>) -> Result<(), Error> {
     recover::recover_jobs(&queue.project, ctx)?;
     let listing = queue.listing()?;
     for first in &listing.adding {
-        let name = format!("adding.{first}");
-        let Some(adding) = queue.board.read::<Adding>(&name)? else { continue };
-        if adding.owner.life() == Life::Dead {
-            settle_adding(queue, &listing, *first, adding.n)?;
-            queue.board.remove(&name)?;
+        if let Some(adding) = queue.board.read(&format!("adding.{first}"))? {
+            take_back(queue, *first, &adding)?;
         }
     }
     for (number, listed) in &listing.jobs {
@@ -75,18 +71,28 @@ fn settle(queue: &Queue, ctx: &Ctx<'_>, job: JobRef) -> Result<(), Error> {
 }
 
 /// Finishes or takes back what somebody was adding who is gone.
-fn settle_adding(queue: &Queue, listing: &Listing, first: u64, n: u64) -> Result<(), Error> {
-    let block = first..first.saturating_add(n);
+pub(super) fn take_back(queue: &Queue, first: u64, adding: &Adding) -> Result<(), Error> {
+    if adding.owner.life() != Life::Dead {
+        return Ok(());
+    }
+    // What is listed now is all that was done. Before, it may have been done and over meanwhile.
+    let listing = queue.listing()?;
+    if !listing.adding.contains(&first) {
+        return Ok(());
+    }
+    let block = first..first.saturating_add(adding.n);
     let refs: Vec<_> =
         queue.refs()?.into_iter().filter(|(number, _)| block.contains(number)).collect();
-    // With the first of these files all refs were there, and somebody may have begun.
     if listing.jobs.range(block).next().is_some() {
+        // With the first of these files all refs were there, and somebody may have begun.
         let numbers: BTreeSet<u64> = refs.iter().map(|(number, _)| *number).collect();
-        return queue.adopt(&numbers);
+        queue.adopt(&numbers)?;
+    } else {
+        let gone: Vec<RefChange> = refs
+            .into_iter()
+            .map(|(_, found)| RefChange { name: found.name, new: None, expected: Expected::Any })
+            .collect();
+        queue.project.git().update_refs(&gone)?;
     }
-    let gone: Vec<RefChange> = refs
-        .into_iter()
-        .map(|(_, found)| RefChange { name: found.name, new: None, expected: Expected::Any })
-        .collect();
-    Ok(queue.project.git().update_refs(&gone)?)
+    Ok(queue.board.remove(&format!("adding.{first}"))?)
 }

@@ -93,21 +93,61 @@ fn a_worker_elsewhere_is_believed_until_its_beat_stands_still() -> Test {
 }
 
 #[test]
-fn numbers_that_were_taken_and_forgotten_are_not_taken_again() -> Test {
+fn numbers_that_were_taken_are_not_taken_again() -> Test {
     let dir = tempfile::tempdir()?;
     let queue = project(dir.path(), &["a"])?;
     // Somebody lists, and is slow.
     let listing = queue.listing()?;
     let mut all = vec![1];
-    for name in ["b", "c", "d", "e"] {
-        let jobs = vec![NewJob { name: Some(name.into()), overrides: Vec::new() }];
+    let add = |names: &[&str]| -> Result<Vec<u64>, Error> {
+        let jobs = names
+            .iter()
+            .map(|name| NewJob { name: Some((*name).to_owned()), overrides: Vec::new() })
+            .collect();
         let added = queue.add(&Ctx::silent(), &QueueRequest { jobs, ..QueueRequest::default() })?;
-        all.extend(added.iter().map(|job| job.number));
+        Ok(added.iter().map(|job| job.number).collect())
+    };
+    for names in [&["b"][..], &["c", "d"], &["e"], &["f"]] {
+        all.extend(add(names)?);
     }
-    assert_eq!(all, [1, 2, 3, 4, 5]);
-    assert!(!queue.board.has("block.2"), "the name is free again");
-    assert_eq!(queue.try_take_numbers(1, &listing)?, None, "and the number is not");
-    assert_eq!(queue.try_take_numbers(1, &queue.listing()?)?, Some(6));
+    assert_eq!(all, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(queue.try_take_numbers(1, &listing)?, None);
+    // What a listing lacks that was made while files were listed.
+    let mut torn = queue.listing()?;
+    torn.blocks.retain(|first| *first < 3);
+    assert_eq!(queue.try_take_numbers(1, &torn)?, None);
+    torn.blocks.clear();
+    torn.jobs.clear();
+    assert_eq!(queue.try_take_numbers(1, &torn)?, None, "and so 7 stays unused");
+
+    // An hour later the first blocks are gone, and who is still at it notices.
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(2);
+    for first in [1, 2, 3, 5] {
+        let block = fs::File::open(queue.board.path(&format!("block.{first}")))?;
+        block.set_modified(long_ago)?;
+    }
+    queue.reap(&Ctx::silent())?;
+    let blocks: Vec<u64> = queue.listing()?.blocks.into_iter().collect();
+    assert_eq!(blocks, [6, 7], "the last two stay");
+    assert_eq!(queue.try_take_numbers(1, &listing)?, None);
+    assert_eq!(queue.try_take_numbers(1, &queue.listing()?)?, Some(8));
+    Ok(())
+}
+
+#[test]
+fn who_has_added_and_is_gone_loses_nothing_to_one_who_listed_before() -> Test {
+    let dir = tempfile::tempdir()?;
+    let queue = project(dir.path(), &["a"])?;
+    let jobs = vec![NewJob { name: Some("b".into()), overrides: Vec::new() }];
+    queue.add(&Ctx::silent(), &QueueRequest { jobs, ..QueueRequest::default() })?;
+    // Who looks has read the note, and then its process ended.
+    let adding = Adding { owner: dead(), n: 1 };
+    reap::take_back(&queue, 2, &adding)?;
+    assert_eq!(queue.refs()?.len(), 2, "it is done, so nothing is taken back");
+    queue.board.link("adding.2", &adding)?;
+    reap::take_back(&queue, 2, &adding)?;
+    assert_eq!(queue.refs()?.len(), 2, "its file is there by now");
+    assert!(!queue.board.has("adding.2"));
     Ok(())
 }
 
