@@ -109,6 +109,8 @@ fn ahead(
         let _ = used.send(vec![0; PIECE]);
     }
     thread::scope(|scope| {
+        // Gone when this side gives up, so that the other one waits for no piece that never comes back.
+        let used = used;
         scope.spawn(move || {
             // Nobody listens any more when the other side has given up.
             for mut piece in free {
@@ -262,6 +264,21 @@ mod tests {
             digest_open(&ctx, Algorithm::Sha256, (&mut file, &path, bytes.len() as u64), |_| {
                 Err(CacheError::Absent { path: path.clone() })
             });
+        assert!(matches!(stopped, Err(CacheError::Absent { .. })));
+    }
+
+    #[test]
+    fn giving_up_ends_a_reader_that_is_far_ahead() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("large");
+        File::create(&path).unwrap().set_len(AHEAD_FROM).unwrap();
+        let mut file = File::open(&path).unwrap();
+        let source = (&mut file, path.as_path(), AHEAD_FROM);
+        let stopped = digest_open(&Ctx::silent(), Algorithm::Md5, source, |_| {
+            // All pieces are read by then.
+            thread::sleep(std::time::Duration::from_millis(200));
+            Err(CacheError::Absent { path: path.clone() })
+        });
         assert!(matches!(stopped, Err(CacheError::Absent { .. })));
     }
 
