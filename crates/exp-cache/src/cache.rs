@@ -20,7 +20,7 @@ use crate::mount::is_in_place;
 use crate::session::{Session, Temp, enter};
 use crate::stock::Stock;
 use crate::tree::{LARGEST, Tree, TreeEntry, TreeError};
-use crate::walk::is_absence;
+use crate::walk::{Stat, is_absence};
 
 /// How a store names, links and remembers.
 #[derive(Debug, Clone)]
@@ -57,7 +57,8 @@ impl CacheOptions {
 /// A content-addressed store. Clones share it; any number of threads and processes may use one at a time.
 ///
 /// Objects appear under their name wholly or not at all, and only when they are on disk. They are read-only, and an
-/// object with mode 0444 is trusted; any other mode makes the next user digest it first.
+/// object with mode 0444 is trusted unless it shows that it was written since it got its name; any other mode makes the
+/// next user digest it first.
 #[derive(Debug, Clone)]
 pub struct Cache(pub(crate) Arc<Inner>);
 
@@ -132,7 +133,8 @@ impl Cache {
 
     /// Returns whether the object is there and can be trusted.
     ///
-    /// One with another mode than 0444 is digested first; one that cannot be read or is corrupt counts as missing.
+    /// One with another mode than 0444, or written since, is digested first; one that cannot be read or is corrupt counts
+    /// as missing.
     pub fn contains(&self, id: &ObjectId) -> bool {
         self.verify(id).is_ok()
     }
@@ -195,7 +197,11 @@ impl Cache {
     }
 
     /// Makes sure that an object is there and has its bytes.
-    fn verify(&self, id: &ObjectId) -> Result<(), CacheError> {
+    ///
+    /// What is in the store is put there by a rename, which changes its directory after its last byte was written. An
+    /// object that is younger than its directory was written in its place, whatever its mode says: through a link to it,
+    /// by someone whom no mode stops.
+    pub(crate) fn verify(&self, id: &ObjectId) -> Result<(), CacheError> {
         let path = self.object_path(id);
         let metadata = match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => metadata,
@@ -203,22 +209,37 @@ impl Cache {
             _ => return Err(CacheError::Missing { id: *id }),
         };
         let mode = metadata.permissions().mode() & 0o7777;
-        if mode == OBJECT_MODE {
+        let looks = Stat::of(&metadata);
+        let shard = self.0.layout.shard(id);
+        let named_at = fs::metadata(&shard).map_or(0, |shard| Stat::of(&shard).mtime);
+        let is_written = is_written_since(looks.mtime, named_at);
+        if mode == OBJECT_MODE && !is_written && looks.size > 0 {
             return Ok(());
         }
         let found = digest_file(&Ctx::silent(), id.digest.algorithm(), &path)?;
         if found != id.digest {
             return Err(CacheError::Corrupt { id: *id, found });
         }
+        if is_written {
+            // As below.
+            let _ = self.0.disk.set_mtime(&path, named_at, &looks);
+        }
         // Who makes a link to an object executable does that to the object, and would lose the bit before it is looked at.
         let may_be_linked =
             metadata.nlink() > 1 || self.0.options.links.contains(&LinkKind::Symlink);
-        if mode & !0o111 == OBJECT_MODE && may_be_linked {
+        if mode == OBJECT_MODE || (mode & !0o111 == OBJECT_MODE && may_be_linked) {
             return Ok(());
         }
         // Someone else's object, or a store that is read-only here: it is digested again next time.
         let _ = self.0.disk.set_mode(&path, OBJECT_MODE);
         Ok(())
+    }
+
+    /// Takes away the trust in an object that was found to be corrupt: whoever needs it next, DVC too, digests it and has
+    /// it brought again. It stays read-only for those who have links to it.
+    pub(crate) fn distrust(&self, id: &ObjectId) {
+        // Someone else's object, or a store that is read-only here.
+        let _ = self.0.disk.set_mode(&self.object_path(id), OBJECT_MODE & !0o004);
     }
 
     /// Takes part in the store: no collector runs until the returned file is dropped.
@@ -285,6 +306,12 @@ impl Cache {
         *session = Some(Arc::clone(&started));
         Ok(started)
     }
+}
+
+/// Returns whether an object with this mtime was written after its directory got it. Where directories have no times
+/// nobody knows.
+pub(crate) fn is_written_since(mtime: i64, named_at: i64) -> bool {
+    named_at != 0 && mtime > named_at
 }
 
 /// Returns whether it failed because we may not write there.

@@ -126,8 +126,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When a file is not what it was when the plan was made, when a directory on the way is a link, or when the
-    /// workspace cannot be written.
+    /// When a file is not what it was when the plan was made, when a directory on the way is a link, when the workspace
+    /// cannot be written, or [`CacheError::CorruptSource`] when an object that is copied shows to be corrupt.
     #[expect(clippy::needless_pass_by_value, reason = "a plan is used once")]
     pub fn checkout(&self, ctx: &Ctx<'_>, plan: CheckoutPlan) -> Result<CheckoutStats, CacheError> {
         let total = (plan.writes.len() + plan.removes.len() + plan.modes.len()) as u64;
@@ -176,7 +176,7 @@ impl Cache {
                 let before = plan.before.get(&write.path);
                 if before.is_some() || !self.link_new(write, (&at, device))? {
                     check_unchanged(&at, before)?;
-                    self.place(&write.id, &at, write.is_exec)?;
+                    self.place(ctx, &write.id, &at, write.is_exec)?;
                 }
                 task.advance(1);
                 let stat = fs::metadata(&at).map(|metadata| Stat::of(&metadata));

@@ -9,8 +9,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 #[cfg(feature = "testing")]
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::error::{CacheError, io_error};
+use crate::walk::Stat;
 
 /// The mode of an object, by which DVC and we know that its bytes were verified.
 pub(crate) const OBJECT_MODE: u32 = 0o444;
@@ -153,6 +155,17 @@ impl Disk {
     pub(crate) fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
         self.step(false)?;
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    }
+
+    /// Sets when a file was last written, in nanoseconds since the epoch, unless it no longer looks like `looks`.
+    pub(crate) fn set_mtime(&self, path: &Path, mtime: i64, looks: &Stat) -> io::Result<()> {
+        self.step(false)?;
+        let file = File::open(path)?;
+        if !Stat::of(&file.metadata()?).is_unwritten(looks) {
+            return Ok(());
+        }
+        let since = Duration::from_nanos(u64::try_from(mtime).unwrap_or(0));
+        file.set_modified(SystemTime::UNIX_EPOCH + since)
     }
 
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -28,6 +28,14 @@ pub enum CacheError {
         /// What its bytes digest to.
         found: Digest,
     },
+    /// An object whose bytes are not those that a file of the workspace was to get. The file is as it was.
+    #[error("`{}` cannot be written", path.display())]
+    CorruptSource {
+        /// The file.
+        path: PathBuf,
+        /// [`CacheError::Corrupt`].
+        source: Box<CacheError>,
+    },
     /// A directory manifest that cannot be used.
     #[error("the manifest {id} is not valid")]
     Manifest {

@@ -32,6 +32,13 @@ impl Layout {
         self.root.join(Self::key(id))
     }
 
+    /// The directory that the object is in.
+    pub(crate) fn shard(&self, id: &ObjectId) -> PathBuf {
+        let mut path = self.object(id);
+        path.pop();
+        path
+    }
+
     /// The key of the object in a storage that has this layout.
     pub(crate) fn key(id: &ObjectId) -> String {
         let name = id.to_string();

@@ -1,7 +1,7 @@
 //! Putting objects into the workspace, one file at a time and atomically.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -17,6 +17,7 @@ use crate::link::{LinkKind, copy, points_to};
 use crate::look::Digested;
 use crate::memo::{Note, is_settled, now};
 use crate::session::Temp;
+use crate::stage::Flush;
 use crate::walk::{Found, Kind, NoFilter, Seen, Stat, look};
 
 impl Cache {
@@ -51,7 +52,7 @@ impl Cache {
                 return Err(CacheError::Changed { path });
             }
             if !is_adopted {
-                self.place(&id, &path, found.stat.is_exec())?;
+                self.place(ctx, &id, &path, found.stat.is_exec())?;
                 if is_exec_link(found) {
                     self.protect_again(&id);
                 }
@@ -72,7 +73,7 @@ impl Cache {
     }
 
     /// Returns whether the file, which may have been reached through a link, is the object itself.
-    fn is_object(&self, id: &ObjectId, found: &Found) -> Result<bool, CacheError> {
+    pub(crate) fn is_object(&self, id: &ObjectId, found: &Found) -> Result<bool, CacheError> {
         let object = self.object_path(id);
         let facts = Stat::of(&fs::metadata(&object).map_err(io_error("look at", &object))?);
         Ok(found.stat.is_same_file(&facts))
@@ -109,8 +110,11 @@ impl Cache {
     }
 
     /// Makes `path` a file with the object's bytes, replacing a file or link that is there. Its directory exists.
+    ///
+    /// Bytes that are copied are digested on the way: if they are not the object's, nothing is written.
     pub(crate) fn place(
         &self,
+        ctx: &Ctx<'_>,
         id: &ObjectId,
         path: &Path,
         is_exec: bool,
@@ -126,7 +130,7 @@ impl Cache {
                 LinkKind::Hardlink if size == 0 => LinkKind::Copy,
                 kind => *kind,
             };
-            if self.place_by(kind, (&object, path), (device, is_exec))? {
+            if self.place_by(ctx, kind, (id, &object, path), (device, is_exec))? {
                 return Ok(());
             }
         }
@@ -168,16 +172,21 @@ impl Cache {
 
     fn place_by(
         &self,
+        ctx: &Ctx<'_>,
         kind: LinkKind,
-        (object, path): (&Path, &Path),
+        (id, object, path): (&ObjectId, &Path, &Path),
         (device, is_exec): (u64, bool),
     ) -> Result<bool, CacheError> {
         let own_device = self.device()?;
         let make = |temp: &Temp| -> Result<bool, CacheError> {
             let pair = (own_device, device);
-            let made = self.0.verdicts.make(&self.0.disk, (kind, pair), (object, temp.path()));
-            if !made.map_err(io_error(action(kind), path))? {
-                return Ok(false);
+            if kind == LinkKind::Copy {
+                self.copy_object(ctx, (id, object, path), temp)?;
+            } else {
+                let made = self.0.verdicts.make(&self.0.disk, (kind, pair), (object, temp.path()));
+                if !made.map_err(io_error(action(kind), path))? {
+                    return Ok(false);
+                }
             }
             if matches!(kind, LinkKind::Reflink | LinkKind::Copy) {
                 let wanted = self.0.options.modes.workspace(is_exec);
@@ -210,6 +219,25 @@ impl Cache {
             return Ok(false);
         }
         temp.move_to(path).map(|()| true).map_err(io_error("write", path))
+    }
+
+    /// Copies an object, for the file at `path`.
+    fn copy_object(
+        &self,
+        ctx: &Ctx<'_>,
+        (id, object, path): (&ObjectId, &Path, &Path),
+        temp: &Temp,
+    ) -> Result<(), CacheError> {
+        let mut file = File::open(object).map_err(io_error(action(LinkKind::Copy), path))?;
+        let size = file.metadata().map_err(io_error("look at", object))?.len();
+        let (algorithm, source) = (id.digest.algorithm(), (&mut file, object, size));
+        let found = self.copy_digesting(ctx, algorithm, source, (temp, Flush::Never))?;
+        if found != id.digest {
+            self.distrust(id);
+            let source = Box::new(CacheError::Corrupt { id: *id, found });
+            return Err(CacheError::CorruptSource { path: path.to_path_buf(), source });
+        }
+        Ok(())
     }
 
     /// Makes the file, or every file below the directory, at `path` an ordinary writable one.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::mpsc;
 
-use exp_core::{Ctx, Digest, ObjectId};
+use exp_core::{Algorithm, Ctx, Digest, ObjectId};
 
 use crate::cache::Cache;
 use crate::content::{digest_bytes, digest_file, digest_open};
@@ -26,6 +26,15 @@ const HUGE: u64 = 64 << 20;
 
 /// Pieces that are read and not written yet.
 const IN_FLIGHT: usize = 8;
+
+/// When a copy becomes durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// As it is written, if it is huge.
+    Along,
+    /// That is not our business.
+    Never,
+}
 
 /// What became of a file.
 #[derive(Debug)]
@@ -127,7 +136,8 @@ impl Cache {
                 None => digest_file(ctx, self.algorithm(), temp.path())?,
             }
         } else {
-            self.copy_large(ctx, (file, path), (found.stat.size, &temp))?
+            let source = (file, path, found.stat.size);
+            self.copy_digesting(ctx, self.algorithm(), source, (&temp, Flush::Along))?
         };
         if stock.holds(&ObjectId::file(digest)) {
             return Ok((digest, None));
@@ -154,17 +164,25 @@ impl Cache {
         Ok((Stat::of(&looks) == found.stat).then_some(digest))
     }
 
-    /// Reads and digests in this thread, writes in a second one; a third one flushes what was written so far, so that
-    /// little is left to wait for at the end.
-    fn copy_large(
+    /// Reads and digests in this thread, writes in a second one; a third one flushes what was written so far where that is
+    /// wanted, so that little is left to wait for at the end.
+    pub(crate) fn copy_digesting(
         &self,
         ctx: &Ctx<'_>,
-        (file, path): (&mut File, &Path),
-        (size, temp): (u64, &Temp),
+        algorithm: Algorithm,
+        (file, path, size): (&mut File, &Path, u64),
+        (temp, flush): (&Temp, Flush),
     ) -> Result<Digest, CacheError> {
         let disk = &self.0.disk;
         let mut copy = disk.create(temp.path()).map_err(io_error("create", temp.path()))?;
-        let flushed = if size < HUGE { None } else { copy.try_clone().ok() };
+        if size <= SMALL {
+            let (digest, _) = digest_open(ctx, algorithm, (file, path, size), |piece| {
+                disk.write(&mut copy, piece).map_err(io_error("write", temp.path()))
+            })?;
+            return Ok(digest);
+        }
+        let is_flushed = flush == Flush::Along && size >= HUGE;
+        let flushed = if is_flushed { copy.try_clone().ok() } else { None };
         let (pieces, to_write) = mpsc::sync_channel::<Vec<u8>>(IN_FLIGHT);
         let (wrote, to_flush) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
@@ -186,7 +204,7 @@ impl Cache {
                 });
             }
             let mut is_cut = false;
-            let digested = digest_open(ctx, self.algorithm(), (file, path, size), |piece| {
+            let digested = digest_open(ctx, algorithm, (file, path, size), |piece| {
                 is_cut = is_cut || pieces.send(piece.to_vec()).is_err();
                 if is_cut {
                     Err(CacheError::Absent { path: temp.path().to_path_buf() })

@@ -167,6 +167,11 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Returns whether a file cannot be brought because its object has other bytes.
+    pub(crate) fn is_corrupt_source(&self) -> bool {
+        matches!(self, Self::Unusable { source: CacheError::CorruptSource { .. }, .. })
+    }
+
     /// Returns what kind of failure this is.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
@@ -382,6 +387,7 @@ pub(crate) fn of_output(path: &RelPath, error: CacheError) -> Error {
     match error {
         CacheError::Manifest { .. }
         | CacheError::Corrupt { .. }
+        | CacheError::CorruptSource { .. }
         | CacheError::InRepository { .. } => {
             DataError::Unusable { path: path.clone(), source: error }.into()
         }

@@ -393,7 +393,7 @@ impl Error {
             | Self::PlotModify(_)
             | Self::NoSubmodule { .. }
             | Self::MissingData { .. } => ErrorKind::NotFound,
-            Self::Cache(CacheError::Corrupt { .. })
+            Self::Cache(CacheError::Corrupt { .. } | CacheError::CorruptSource { .. })
             | Self::Corrupt { .. }
             | Self::Newer { .. }
             | Self::Record(_) => ErrorKind::Corrupt,

@@ -45,8 +45,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When `dest` cannot be looked at, when it is a link to a directory while something is to be written, or when
-    /// the manifest cannot be used.
+    /// When `dest` cannot be looked at, when it is a link to a directory while something is to be written, when the
+    /// manifest cannot be used, or [`CacheError::CorruptSource`] when an object that is needed is known to be corrupt.
     pub fn plan_checkout(
         &self,
         ctx: &Ctx<'_>,
@@ -214,8 +214,10 @@ impl Cache {
             .par_iter()
             .with_min_len(64)
             .map(|pair| {
-                let is_here =
-                    pair.wanted.is_none_or(|one| stock.holds(&ObjectId::file(one.digest)));
+                let is_here = match pair.wanted {
+                    Some(wanted) => self.is_here(ctx, &stock, (wanted, pair.found), &dest)?,
+                    None => true,
+                };
                 let is_saved = match pair.found.filter(|_| is_here) {
                     None => true,
                     Some((found, Some(digest))) => {
@@ -256,6 +258,44 @@ impl Cache {
         }
         plan.missing.extend(missing);
         Ok(())
+    }
+
+    /// Returns whether the store has what a file is to get.
+    fn is_here(
+        &self,
+        ctx: &Ctx<'_>,
+        stock: &Stock<'_>,
+        (wanted, found): (&Wanted, Option<(&Found, Option<Digest>)>),
+        dest: &Path,
+    ) -> Result<bool, CacheError> {
+        let id = ObjectId::file(wanted.digest);
+        let corrupt = |error| {
+            self.distrust(&id);
+            let path = super::below(dest, &wanted.path);
+            Err(CacheError::CorruptSource { path, source: Box::new(error) })
+        };
+        if !stock.holds(&id) {
+            return match self.verify(&id) {
+                Err(error @ CacheError::Corrupt { .. }) => corrupt(error),
+                verified => Ok(verified.is_ok()),
+            };
+        }
+        // A file with other content that is the object itself: someone wrote into both.
+        let may_be_linked =
+            |found: &Found| found.kind == Kind::LinkedFile || found.stat.n_links > 1;
+        let is_object = found.is_some_and(|(found, _)| {
+            found.has_content()
+                && may_be_linked(found)
+                && self.is_object(&id, found).is_ok_and(|is_one| is_one)
+        });
+        if is_object {
+            let (algorithm, object) = (id.digest.algorithm(), self.object_path(&id));
+            let found = crate::content::digest_file(ctx, algorithm, &object)?;
+            if found != id.digest {
+                return corrupt(CacheError::Corrupt { id, found });
+            }
+        }
+        Ok(true)
     }
 
     /// Returns whether the store has the file's content, under whatever algorithm.

@@ -16,5 +16,6 @@ mod scratch;
 mod transfer;
 mod transfer_far;
 mod tree;
+mod trust;
 mod verify;
 mod versions;

@@ -13,7 +13,7 @@ use exp_cache::{
 use exp_core::{Algorithm, CancelToken, Ctx, Digest, Event, ObjectId, TaskEvent};
 
 use crate::far::Far;
-use crate::scratch::{Result, Scratch, add, set_mode};
+use crate::scratch::{Result, Scratch, add, rot, set_mode};
 
 const JOBS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
@@ -269,10 +269,7 @@ fn wrong_bytes_are_neither_received_nor_sent() -> Result {
     assert!(!other.contains(&id));
 
     far.all().clear();
-    let path = cache.object_path(&id);
-    set_mode(&path, 0o644);
-    fs::write(&path, "rot").unwrap();
-    set_mode(&path, 0o444);
+    rot(&cache.object_path(&id), "rot");
     let stats = send(&cache, &remote, &[id])?;
     assert!(
         matches!(&stats.failed[..], [(_, TransferError::Cache(CacheError::Corrupt { .. }))]),

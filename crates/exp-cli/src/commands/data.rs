@@ -21,7 +21,7 @@ use crate::args::data::{
     AddArgs, CheckIgnoreArgs, CheckoutArgs, CommitArgs, DiffArgs, MoveArgs, RemoveArgs, StatusArgs,
     UnprotectArgs,
 };
-use crate::diagnostic::Failure;
+use crate::diagnostic::{Failure, chain};
 use crate::exit::ExitStatus;
 use crate::session::Session;
 use crate::view::{data, json, size};
@@ -336,6 +336,9 @@ fn checkout(session: &mut Session<'_, '_>, args: &CheckoutArgs) -> Outcome {
             .look(|ctx| project.relink_data(ctx, &scope))
             .map_err(|error| words::worded(session, &project, error))?;
     }
+    if !session.is_dvc() {
+        refuse_damaged(session, report.damaged)?;
+    }
     let mut missing = report.missing;
     if session.is_dvc() {
         let is_absent = |path: &RelPath| path.under(project.root()).symlink_metadata().is_err();
@@ -348,6 +351,19 @@ fn checkout(session: &mut Session<'_, '_>, args: &CheckoutArgs) -> Outcome {
         return Ok(ExitStatus::DONE);
     }
     Err(words::worded(session, &project, Error::MissingData { paths: missing }))
+}
+
+/// Fails with the first of the outputs that could not be brought because the store has other bytes; the others are told.
+pub(super) fn refuse_damaged(
+    session: &mut Session<'_, '_>,
+    damaged: Vec<DataError>,
+) -> Result<(), Failure> {
+    let mut damaged = damaged.into_iter();
+    let Some(first) = damaged.next() else { return Ok(()) };
+    for error in damaged {
+        session.warn(&format!(" ! {}", chain(&error).join(": ")))?;
+    }
+    Err(Error::Data(first).into())
 }
 
 /// Writes a line about a change, which `--quiet` leaves out.

@@ -145,6 +145,7 @@ fn pull(session: &mut Session<'_, '_>, args: &DataPullArgs) -> Outcome {
     if !brought.changed.is_empty() {
         session.note(&format!("{}   undo: exp undo", super::data::summary(&brought)))?;
     }
+    super::data::refuse_damaged(session, brought.damaged)?;
     // What was not received has been told.
     let told: Vec<&RelPath> = report
         .missing

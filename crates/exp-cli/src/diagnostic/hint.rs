@@ -61,6 +61,7 @@ pub(super) fn of(error: &Error) -> Vec<String> {
         Error::Selector(SelectorError::None { .. }) => one("run `exp run` first"),
         Error::Apply { source, .. } => parameter(source),
         Error::Cache(CacheError::NotMounted { root }) => mount(root),
+        Error::Cache(CacheError::Corrupt { .. } | CacheError::CorruptSource { .. }) => mend(),
         Error::Compose { source } => composed(source),
         Error::NotComposed { .. } => {
             one("give `--no-hydra`, or compose them with Hydra in a stage of the pipeline")
@@ -71,6 +72,14 @@ pub(super) fn of(error: &Error) -> Vec<String> {
         Error::Gc(error) => gc(error),
         _ => Vec::new(),
     }
+}
+
+/// What to do about an object that has other bytes than its name says.
+fn mend() -> Vec<String> {
+    vec![
+        "run `exp data verify --repair` to mend it from the workspace or a remote, or `exp data pull`"
+            .to_owned(),
+    ]
 }
 
 /// What to do about a directory of data that has nothing in it, on another file system than before.
@@ -194,6 +203,13 @@ fn data(error: &DataError) -> Vec<String> {
         }
         DataError::NotDvcFile { file, .. } => vec![format!("name `{file}`")],
         DataError::NotDataSource { .. } => one("change the path in dvc.yaml, then run `exp repro`"),
+        DataError::Unusable {
+            source:
+                CacheError::Corrupt { .. }
+                | CacheError::CorruptSource { .. }
+                | CacheError::Manifest { .. },
+            ..
+        } => mend(),
         DataError::Unsaved { .. } => {
             one("give `--force` to replace them; they are kept for `exp undo`")
         }

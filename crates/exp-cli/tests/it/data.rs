@@ -1,6 +1,7 @@
 //! `data …`, and DVC's `add`, `checkout`, `commit`, `data status`, in both grammars.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::{Outcome, Sandbox};
 
@@ -127,6 +128,42 @@ fn missing_data_is_named_after_the_rest_is_there() -> Outcome {
 }
 
 #[test]
+fn a_corrupt_object_is_named_with_what_mends_it() -> Outcome {
+    let sandbox = with_data()?;
+    sandbox.run("dvc add -q a d");
+    assert_eq!(sandbox.run("exp remote add -d store ../store").code, 0);
+    assert_eq!(sandbox.run("exp data push").code, 0);
+    let (id, rotten) = ("b026324c6904b2a9cb4b88d6d61c81d1", "?\n");
+    let object = sandbox.root().join(".dvc/cache/files/md5").join(&id[..2]).join(&id[2..]);
+    let written = fs::metadata(&object)?.modified()?;
+    fs::remove_file(&object)?;
+    fs::write(&object, rotten)?;
+    fs::File::open(&object)?.set_modified(written)?;
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o444))?;
+    fs::remove_file(sandbox.root().join("a"))?;
+    fs::remove_file(sandbox.root().join("d/x"))?;
+
+    // Found while it is copied, and known afterwards.
+    for left in ["A       a\n", ""] {
+        let ran = sandbox.run("exp data checkout");
+        assert_eq!((ran.code, ran.out.as_str()), (6, left), "{}", ran.err);
+        let at = sandbox.root().join("d/x");
+        let cause = format!(
+            "error: `d` cannot be brought here\n  `{}` cannot be written\n  object {id} is corrupt: its bytes digest to ",
+            at.display()
+        );
+        assert!(ran.err.contains(&cause), "{}", ran.err);
+        assert!(ran.err.contains("hint: run `exp data verify --repair`"), "{}", ran.err);
+        assert!(!at.exists());
+    }
+    let ran = sandbox.run("dvc checkout");
+    assert_eq!(ran.code, 255, "to DVC it is missing: {}", ran.err);
+    assert_eq!(sandbox.run("exp data pull").code, 0);
+    assert_eq!(sandbox.read("d/x")?, "1\n");
+    Ok(())
+}
+
+#[test]
 fn the_state_is_printed_as_dvc_prints_it() -> Outcome {
     let sandbox = with_data()?;
     sandbox.run("dvc add -q a d");
@@ -215,8 +252,6 @@ fn data_goes_straight_to_a_remote_and_is_pulled_back() -> Outcome {
 
 #[test]
 fn what_a_directory_does_not_record_is_told_once() -> Outcome {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let sandbox = with_data()?;
     for name in ["d/x", "d/y"] {
         let mode = fs::Permissions::from_mode(0o755);
@@ -234,8 +269,6 @@ fn what_a_directory_does_not_record_is_told_once() -> Outcome {
 
 #[test]
 fn executable_bits_in_a_directory_are_kept_by_sha256() -> Outcome {
-    use std::os::unix::fs::PermissionsExt as _;
-
     for links in ["copy", "hardlink", "symlink"] {
         let sandbox = with_data()?;
         fs::write(sandbox.root().join(".dvc/exp.toml"), "version = 1\nhash = \"sha256\"\n")?;

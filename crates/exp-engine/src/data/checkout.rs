@@ -33,6 +33,7 @@ pub struct DataCheckoutPlan {
     missing: Vec<RelPath>,
     unrecorded: Vec<RelPath>,
     missing_objects: Vec<ObjectId>,
+    damaged: Vec<DataError>,
     /// What is tracked now, when everything is meant.
     tracked: Option<BTreeMap<RelPath, Artifact>>,
 }
@@ -73,7 +74,7 @@ pub struct OutChange {
 }
 
 /// What a checkout of data did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct CheckoutReport {
     /// The outputs that changed, by effect, then path.
     pub changed: Vec<OutChange>,
@@ -83,8 +84,10 @@ pub struct CheckoutReport {
     pub files_modified: u64,
     /// Files that are gone.
     pub files_removed: u64,
-    /// Outputs that were left as they are because the store lacks something of them.
+    /// Outputs that were left as they are because the store lacks something of them, or has something else instead.
     pub missing: Vec<RelPath>,
+    /// What it has instead: [`DataError::Unusable`], each of an output among `missing`.
+    pub damaged: Vec<DataError>,
     /// Outputs of which nothing is recorded; left as they are.
     pub unrecorded: Vec<RelPath>,
 }
@@ -118,7 +121,8 @@ impl DataCheckoutPlan {
 impl Project {
     /// Looks at what a checkout of data would do. Nothing is changed.
     ///
-    /// An output of which the store lacks anything is left out as a whole; so is one that was never recorded.
+    /// An output of which the store lacks anything is left out as a whole; so is one that was never recorded, and one with
+    /// an object that is known to be corrupt.
     ///
     /// # Errors
     ///
@@ -135,6 +139,7 @@ impl Project {
             missing: Vec::new(),
             unrecorded: Vec::new(),
             missing_objects: Vec::new(),
+            damaged: Vec::new(),
             tracked: None,
         };
         for picked in pick(&view, scope)? {
@@ -151,7 +156,14 @@ impl Project {
                 Some(below) => path.join(below.as_str())?,
                 None => path.clone(),
             };
-            let one = self.plan_at(ctx, (path, &at), &artifact)?;
+            let one = match self.plan_at(ctx, (path, &at), &artifact) {
+                Err(Error::Data(error)) if error.is_corrupt_source() => {
+                    plan.missing.push(path.clone());
+                    plan.damaged.push(error);
+                    continue;
+                }
+                one => one?,
+            };
             let lacks = match &one {
                 Some(one) => one.missing().to_vec(),
                 None => vec![artifact.id],
@@ -290,7 +302,8 @@ impl Project {
         if let Some(entry) = tree.entry(below) {
             let id = ObjectId::file(entry.digest);
             let file = Artifact { id, size: None, n_files: None, is_exec: entry.is_exec };
-            return Ok(Some(cache.plan_checkout(ctx, Some(&file), &full, &filter)?));
+            let plan = cache.plan_checkout(ctx, Some(&file), &full, &filter);
+            return Ok(Some(plan.map_err(|error| of_output(path, error))?));
         }
         let inside = format!("{below}/");
         let part: Vec<TreeEntry> = (tree.entries().iter())
@@ -304,12 +317,15 @@ impl Project {
         }
         let part = Tree::new(tree.algorithm(), part)
             .map_err(|source| CacheError::Unlistable { path: full.clone(), source })?;
-        Ok(Some(cache.plan_checkout_tree(ctx, &part, &full, &filter)?))
+        let plan = cache.plan_checkout_tree(ctx, &part, &full, &filter);
+        Ok(Some(plan.map_err(|error| of_output(path, error))?))
     }
 
     /// Performs a plan. Each file changes atomically; a crash leaves some files as planned and the others as before.
     ///
-    /// The operation is logged, so that it can be taken back; with [`UnsavedData::Drop`], as far as the store has what
+    /// Objects that are copied are digested on the way; where one shows to be corrupt, its file stays as it is, files of the
+    /// same output may have changed, and the other outputs are brought. The operation is logged, so that it can be taken
+    /// back; with [`UnsavedData::Drop`], as far as the store has what
     /// was there.
     ///
     /// # Errors
@@ -329,6 +345,7 @@ impl Project {
         let mut changes = Changes::begin(self, OperationKind::Data, "checkout");
         let mut report = CheckoutReport {
             missing: plan.missing,
+            damaged: plan.damaged,
             unrecorded: plan.unrecorded,
             ..CheckoutReport::default()
         };
@@ -340,7 +357,15 @@ impl Project {
                 changes.touch(ctx, [(&out.path, Keep::Data)])?;
             }
             let OutPlan { effect, path, is_dir, whole, plan, .. } = out;
-            let stats = self.cache().checkout(ctx, plan)?;
+            let stats = match self.cache().checkout(ctx, plan) {
+                Ok(stats) => stats,
+                Err(source @ CacheError::CorruptSource { .. }) => {
+                    report.damaged.push(DataError::Unusable { path: path.clone(), source });
+                    report.missing.push(path);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             if let Some(artifact) = whole.filter(|_| effect == OutEffect::Added) {
                 changes.placed(&path, artifact);
             }
@@ -354,6 +379,8 @@ impl Project {
         }
         report.changed.sort();
         report.changed.dedup();
+        report.missing.sort();
+        report.missing.dedup();
         changes.finish(ctx)?;
         Ok(report)
     }
