@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use exp_engine::{
-    ConfigError, ConfigFiles, ConfigKey, ConfigLevel, ConfigSection, ConfigValue, shown_url,
+    ConfigEntry, ConfigError, ConfigFiles, ConfigKey, ConfigLevel, ConfigSection, shown_url,
 };
 
 use super::{CommandSpec, DvcFailure, Outcome, Topic, command};
@@ -23,7 +23,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[command! {
            before: the machine's, the user's, the project's (.dvc/config, committed) and the project's on this \
            machine (.dvc/config.local, never committed). Without a level, reading looks at all of them and \
            writing changes the project's.\n\nA relative path is taken from the current directory. Passwords and \
-           keys belong into --local or --global; lists do not show them.\n\nExamples:\n  exp config core.remote \
+           keys belong into --local or --global; neither lists nor the value of one show them.\n\nExamples:\n  exp config core.remote \
            store\n  exp config --local remote.store.password secret\n  exp config --unset core.remote\n  exp \
            config --list --show-origin",
     dvc_failure: DvcFailure { code: 251, prefix: "configuration error" },
@@ -89,15 +89,16 @@ fn list(
             config.entries().iter().partition(|entry| entry.key.section.name.is_some());
         for entry in named.into_iter().chain(plain) {
             let origin = origin(session, show_origin.then_some(entry.path.as_path()), *level);
-            let value = if entry.is_secret() {
-                "***".to_owned()
-            } else {
-                shown_url(&entry.value.to_string())
-            };
+            let value = masked(entry);
             session.say(&format!("{origin}{}={value}", entry.key))?;
         }
     }
     Ok(ExitStatus::DONE)
+}
+
+/// Returns a value without what is nobody's to see.
+fn masked(entry: &ConfigEntry) -> String {
+    if entry.is_secret() { "***".to_owned() } else { shown_url(&entry.value.to_string()) }
 }
 
 /// Keeps secrets out of the file that is committed: refuses in our grammar, warns in DVC's.
@@ -132,7 +133,9 @@ fn get(
         let config = files.load_level(*level)?;
         if let Some(entry) = config.entry(key) {
             let origin = origin(session, args.show_origin.then_some(entry.path.as_path()), *level);
-            let value: &ConfigValue = &entry.value;
+            // A script that speaks DVC's grammar gets what DVC gives it.
+            let is_shown = session.is_dvc();
+            let value = if is_shown { entry.value.to_string() } else { masked(entry) };
             session.say(&format!("{origin}{value}"))?;
             return Ok(ExitStatus::DONE);
         }

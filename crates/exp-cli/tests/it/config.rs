@@ -161,7 +161,7 @@ fn lists_hide_secrets_in_our_grammar() -> Outcome {
         "remote.store.url=s3://b\nremote.store.secret_access_key=***\n",
         "",
     );
-    sandbox.check("exp config remote.store.secret_access_key", 0, "hunter2\n", "");
+    sandbox.check("exp config remote.store.secret_access_key", 0, "***\n", "");
     Ok(())
 }
 

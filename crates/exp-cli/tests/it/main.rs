@@ -5,6 +5,7 @@ mod config;
 mod data;
 mod dry;
 mod events;
+mod faults;
 mod grammar;
 mod hydra;
 mod import;

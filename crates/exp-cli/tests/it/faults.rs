@@ -1,0 +1,35 @@
+//! What is wrong with a pipeline or a command line is told where it stands, before anything runs (issue 4).
+
+use std::fs;
+
+use crate::{Outcome, Ran, Sandbox};
+
+fn project(pipeline: &str) -> Result<Sandbox, Box<dyn std::error::Error>> {
+    let sandbox = Sandbox::project()?;
+    fs::write(sandbox.root().join("dvc.yaml"), pipeline)?;
+    Ok(sandbox)
+}
+
+#[track_caller]
+fn says(ran: &Ran, code: u8, words: &[&str]) {
+    assert_eq!(ran.code, code, "{}{}", ran.out, ran.err);
+    for word in words {
+        assert!(ran.err.contains(word), "{word:?} is not in {:?}", ran.err);
+    }
+}
+
+#[test]
+fn a_secret_is_shown_to_nobody_but_who_speaks_dvc() -> Outcome {
+    let sandbox = project("")?;
+    fs::write(
+        sandbox.root().join(".dvc/config.local"),
+        "['remote \"s\"']\n    url = s3://b/x\n    secret_access_key = hunter2\n['remote \"w\"']\n    url = https://u:pw@h/x\n",
+    )?;
+    sandbox.check("exp config remote.s.secret_access_key", 0, "***\n", "");
+    sandbox.check("exp config --local remote.s.secret_access_key", 0, "***\n", "");
+    sandbox.check("exp config remote.s.url", 0, "s3://b/x\n", "");
+    let url = sandbox.run("exp config remote.w.url");
+    assert!(!url.out.contains("pw") && url.out.contains("h/x"), "{}", url.out);
+    sandbox.check("exp dvc config remote.s.secret_access_key", 0, "hunter2\n", "");
+    Ok(())
+}
