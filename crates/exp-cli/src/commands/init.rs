@@ -145,7 +145,7 @@ fn dvcs(session: &mut Session<'_, '_>, args: &DvcInitArgs) -> Outcome {
     let report = plan_init(&dir, &env, &options)?.perform()?;
     report.stage(session.io.env.vars.clone())?;
     session.note("Initialized DVC repository.\n\nYou can now commit the changes to git.\n")?;
-    session.say(
+    session.note(
         "What's next?\n------------\n- Check out the documentation: <https://dvc.org/doc>\n- Get help and \
          share ideas: <https://dvc.org/chat>\n- Star us on GitHub: <https://github.com/treeverse/dvc>",
     )?;

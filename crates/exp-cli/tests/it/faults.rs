@@ -19,6 +19,14 @@ fn says(ran: &Ran, code: u8, words: &[&str]) {
 }
 
 #[test]
+fn dvcs_init_says_nothing_when_it_is_to_be_quiet() -> Outcome {
+    let sandbox = Sandbox::empty()?;
+    sandbox.git(&["init", "--quiet"])?;
+    sandbox.check("exp dvc init -q", 0, "", "");
+    Ok(())
+}
+
+#[test]
 fn a_secret_is_shown_to_nobody_but_who_speaks_dvc() -> Outcome {
     let sandbox = project("")?;
     fs::write(
