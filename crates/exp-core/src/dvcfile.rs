@@ -15,6 +15,8 @@ use crate::yaml::{emit_yaml, patched};
 
 /// Keys of a record that describe the content.
 const CONTENT: [&str; 7] = ["md5", "sha256", "size", "nfiles", "isexec", "cloud", "files"];
+/// Keys of the whole file.
+const KEYS: [&str; 8] = ["md5", "wdir", "desc", "frozen", "always_changed", "meta", "deps", "outs"];
 /// Keys of an output that are not part of its record.
 const NOTES: [&str; 5] = ["fs_config", "desc", "type", "labels", "meta"];
 
@@ -161,7 +163,7 @@ impl DvcFile {
                 }
                 "deps" => items(value, entry_of).map(|deps| file.deps = deps),
                 "outs" => items(value, out_of).map(|outs| file.outs = outs),
-                _ => Err(Fault::new("unknown key")),
+                _ => Err(Fault::unknown(&key, &KEYS)),
             };
             read.map_err(|fault| fault.below(key))?;
         }
@@ -247,11 +249,12 @@ impl DvcFile {
         let mut stage = Stage::new(StageId::data(file.clone()));
         if let Some(wdir) = &self.wdir {
             stage.wdir = stage.wdir.join(wdir).map_err(|error| LockError::Invalid {
-                at: vec!["wdir".to_owned()],
+                at: ["wdir".to_owned()].into(),
                 line: 1,
                 column: 1,
                 text: String::new(),
                 message: error.to_string(),
+                did_you_mean: None,
             })?;
         }
         let wdir = stage.wdir.clone();
@@ -495,7 +498,9 @@ fn out_of(mut table: Table) -> Result<DvcOut, Fault> {
         out.remote = optional(value).map_err(|fault| fault.below("remote"))?;
     }
     if let Some(key) = table.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(Fault::new("unknown key").below(key.as_str()));
+        let flags = ["cache", "persist", "push", "remote"];
+        let known: Vec<&'static str> = KNOWN.into_iter().chain(NOTES).chain(flags).collect();
+        return Err(Fault::unknown(key, &known).below(key.as_str()));
     }
     out.entry = entry_of(table)?;
     Ok(out)

@@ -30,6 +30,7 @@ pub use edit::{
 };
 pub use error::{PipelineError, PipelineFault};
 pub use place::{Place, declared_at};
+pub(crate) use schema::meant;
 
 use error::Broken;
 use template::Context;

@@ -23,6 +23,9 @@ pub(super) fn of(error: &Error) -> Vec<String> {
         Error::Pipeline(error) => {
             error.did_you_mean().map(|key| format!("did you mean `{key}`?")).into_iter().collect()
         }
+        Error::Recorded { source, .. } => {
+            source.did_you_mean().map(|key| format!("did you mean `{key}`?")).into_iter().collect()
+        }
         Error::Config(error) => config(error),
         Error::Settings(exp_engine::SettingsError::Newer { .. }) => {
             one("this project was made by a newer `exp`; install that version")

@@ -41,3 +41,11 @@ fn a_secret_is_shown_to_nobody_but_who_speaks_dvc() -> Outcome {
     sandbox.check("exp dvc config remote.s.secret_access_key", 0, "hunter2\n", "");
     Ok(())
 }
+
+#[test]
+fn a_slip_in_a_dvc_file_has_a_hint() -> Outcome {
+    let sandbox = project("")?;
+    fs::write(sandbox.root().join("a.dvc"), "outs:\n- path: a\n  cahce: true\n")?;
+    says(&sandbox.run("exp status"), 3, &["--> a.dvc:3:3\n", "hint: did you mean `cache`?\n"]);
+    Ok(())
+}

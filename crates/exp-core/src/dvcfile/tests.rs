@@ -66,6 +66,19 @@ fn an_import_carries_the_digest_of_its_definition() {
 }
 
 #[test]
+fn a_slip_in_a_key_has_the_one_that_was_meant() {
+    for (text, meant) in [
+        ("out:\n- path: f\n", Some("outs")),
+        ("outs:\n- path: f\n  mdf5: abc\n", Some("md5")),
+        ("outs:\n- path: f\n  cahce: true\n", Some("cache")),
+        ("outs:\n- path: f\n  whatever: true\n", None),
+    ] {
+        let error = DvcFile::parse(text).expect_err(text);
+        assert_eq!(error.did_you_mean(), meant, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_dvc_file_is_refused_with_its_place() {
     for (text, line, column) in [
         ("cmd: x\n", 1, 1),

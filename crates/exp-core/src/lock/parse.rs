@@ -1,6 +1,7 @@
 //! Text -> [`LockFile`] and [`StageLock`].
 
 use crate::digest::{Algorithm, Artifact, DigestError, ObjectId};
+use crate::pipeline::meant;
 use crate::stage::Command;
 use crate::value::{Table, Value};
 use crate::yaml::{SyntaxError, line_of, locate, parse_yaml};
@@ -49,7 +50,7 @@ pub enum LockError {
     #[error("line {line}, column {column}: {message} at `{}`", at.join("."))]
     Invalid {
         /// The way to the place, from the outside in: keys, and numbers of list items.
-        at: Vec<String>,
+        at: Box<[String]>,
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
@@ -58,6 +59,8 @@ pub enum LockError {
         text: String,
         /// What is wrong.
         message: String,
+        /// The key that was probably meant, when it is an unknown one.
+        did_you_mean: Option<&'static str>,
     },
     /// A record that cannot be written: another reader of YAML would take it for something else.
     #[error("the record of stage `{stage}` would be read as something else")]
@@ -72,6 +75,14 @@ impl LockError {
     pub(crate) fn syntax(text: &str, error: SyntaxError) -> Self {
         let SyntaxError { line, column, message } = error;
         Self::Syntax { line, column, text: line_of(text, line), message }
+    }
+
+    /// Returns the key that was probably meant, when the error is an unknown one.
+    pub fn did_you_mean(&self) -> Option<&str> {
+        match self {
+            Self::Invalid { did_you_mean, .. } => *did_you_mean,
+            _ => None,
+        }
     }
 
     /// Returns the line and the column, both from 1, and the text of the line; `None` when it is about no place.
@@ -91,11 +102,18 @@ impl LockError {
 pub(crate) struct Fault {
     pub(crate) message: String,
     pub(crate) at: Vec<String>,
+    /// The key that was probably meant.
+    pub(crate) did_you_mean: Option<&'static str>,
 }
 
 impl Fault {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), at: Vec::new() }
+        Self { message: message.into(), at: Vec::new(), did_you_mean: None }
+    }
+
+    /// Makes the fault of a key that is none of the known ones.
+    pub(crate) fn unknown(key: &str, known: &[&'static str]) -> Self {
+        Self { did_you_mean: meant(key, known), ..Self::new("unknown key") }
     }
 
     pub(crate) fn below(mut self, part: impl Into<String>) -> Self {
@@ -177,11 +195,11 @@ pub(super) fn schema_error(text: &str, found: Option<&Value>) -> LockError {
 }
 
 pub(crate) fn invalid(text: &str, fault: Fault) -> LockError {
-    let mut at = fault.at;
+    let Fault { message, mut at, did_you_mean } = fault;
     at.reverse();
     let span = locate(text, &at);
-    let (line, column) = (span.line, span.column);
-    LockError::Invalid { at, line, column, text: line_of(text, line), message: fault.message }
+    let (line, column, at) = (span.line, span.column, at.into());
+    LockError::Invalid { at, line, column, text: line_of(text, line), message, did_you_mean }
 }
 
 pub(crate) fn table_of(value: Value) -> Result<Table, Fault> {
@@ -227,7 +245,7 @@ fn stage_of(value: Value) -> Result<StageLock, Fault> {
             "deps" => entries_of(value).map(|deps| stage.deps = deps),
             "outs" => entries_of(value).map(|outs| stage.outs = outs),
             "params" => params_of(value).map(|params| stage.params = params),
-            _ => Err(Fault::new("unknown key")),
+            _ => Err(Fault::unknown(&key, &["cmd", "deps", "outs", "params"])),
         };
         part.map_err(|fault| fault.below(key))?;
     }

@@ -301,6 +301,12 @@ fn truth(value: &Value) -> Checked {
 }
 
 pub(super) fn unknown(key: &str, known: &[&str]) -> Broken {
+    let (key, did_you_mean) = (key.to_owned(), meant(key, known).map(str::to_owned));
+    PipelineFault::UnknownKey { key, did_you_mean }.into()
+}
+
+/// Returns the key that was probably meant by one that is not known.
+pub(crate) fn meant<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let most = match key.len() {
         0..2 => 0,
         2..4 => 1,
@@ -313,7 +319,5 @@ pub(super) fn unknown(key: &str, known: &[&str]) -> Broken {
         .filter(|(distance, _)| *distance <= most)
         .map(|(_, name)| name);
     let other = OTHER_WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(key));
-    let meant = nearest.or(other.map(|(_, meant)| *meant).filter(|name| known.contains(name)));
-    let (key, did_you_mean) = (key.to_owned(), meant.map(str::to_owned));
-    PipelineFault::UnknownKey { key, did_you_mean }.into()
+    nearest.or(other.map(|(_, meant)| *meant).filter(|name| known.contains(name)))
 }
