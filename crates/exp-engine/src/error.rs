@@ -242,6 +242,12 @@ pub enum Error {
         /// The file.
         file: RelPath,
     },
+    /// A directory stands where records of stages are to be written.
+    #[error("`{file}` is a directory and no file")]
+    NotAFile {
+        /// Where it stands.
+        file: RelPath,
+    },
     /// A file of the project that is to be read as text is not UTF-8.
     #[error("`{file}` is not UTF-8")]
     NotText {
@@ -380,6 +386,7 @@ impl Error {
             | Self::StepLog(StepLogError::Broken { .. } | StepLogError::Edit { .. })
             | Self::Recorded { .. }
             | Self::Values { .. }
+            | Self::NotAFile { .. }
             | Self::TrackedByGit { .. } => ErrorKind::Config,
             Self::Selector(_)
             | Self::NotInProject { .. }

@@ -36,6 +36,9 @@ pub struct View {
     pipeline: OnceLock<Result<Pipeline, GraphError>>,
 }
 
+/// What records of stages are written to.
+const LOCK_FILES: [&str; 2] = ["dvc.lock", "exp.lock"];
+
 /// Below so many bytes a lock file is read sooner than a thread for it has begun.
 const LONG: usize = 1 << 18;
 
@@ -79,13 +82,18 @@ impl View {
                 continue;
             }
             let n_before = stages.len();
+            let is_dir =
+                |name: &str| entries.iter().any(|entry| entry.is_dir && entry.name == name);
             for entry in entries.iter().filter(|entry| !entry.is_dir) {
                 let is_pipeline = entry.name == "dvc.yaml";
                 let is_data = entry.name.strip_suffix(".dvc").is_some_and(|stem| !stem.is_empty());
                 let (true, Ok(file)) = (is_pipeline || is_data, dir.join(&entry.name)) else {
                     continue;
                 };
-                let read = if is_pipeline {
+                let in_the_way = LOCK_FILES.iter().find(|name| is_pipeline && is_dir(name));
+                let read = if let Some(name) = in_the_way {
+                    Err(Error::NotAFile { file: dir.join(name)? })
+                } else if is_pipeline {
                     view.read_pipeline(source, &file, root)
                 } else {
                     view.read_data(source, &file, root)

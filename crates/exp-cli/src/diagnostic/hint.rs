@@ -38,7 +38,7 @@ pub(super) fn of(error: &Error) -> Vec<String> {
         Error::Unsaved { .. } => {
             one("leave out `--no-save`: what is replaced is kept for `exp undo`")
         }
-        Error::InTheWay { .. } => one("move it away, then try again"),
+        Error::InTheWay { .. } | Error::NotAFile { .. } => one("move it away, then try again"),
         Error::ChangedSince { refs, .. } if refs.is_empty() => {
             one("give `--force` to go over it; what it holds is kept")
         }

@@ -49,3 +49,13 @@ fn a_slip_in_a_dvc_file_has_a_hint() -> Outcome {
     says(&sandbox.run("exp status"), 3, &["--> a.dvc:3:3\n", "hint: did you mean `cache`?\n"]);
     Ok(())
 }
+
+#[test]
+fn a_directory_in_place_of_the_lock_file_is_refused_before_anything_runs() -> Outcome {
+    let sandbox = project("stages:\n  a:\n    cmd: touch ran\n")?;
+    fs::create_dir(sandbox.root().join("dvc.lock"))?;
+    let words = ["error: `dvc.lock` is a directory and no file\n", "hint: move it away"];
+    says(&sandbox.run("exp repro"), 3, &words);
+    assert!(!sandbox.root().join("ran").exists());
+    Ok(())
+}
