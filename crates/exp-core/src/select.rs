@@ -150,6 +150,14 @@ pub enum SelectError {
         /// The directory.
         dir: RelPath,
     },
+    /// No stage of that file has a name that matches.
+    #[error("no stage of `{file}` matches `{pattern}`")]
+    NoMatch {
+        /// The file.
+        file: RelPath,
+        /// The pattern.
+        pattern: String,
+    },
     /// A lock file is named where the file beside it is meant.
     #[error("`{text}` is a lock file, not a file of stages")]
     LockFile {
@@ -167,7 +175,7 @@ pub enum SelectError {
 ///
 /// # Errors
 ///
-/// When something is named that does not exist. A pattern that matches nothing selects nothing.
+/// When something is named that does not exist, or nothing at all matches the patterns that are given.
 pub fn select(pipeline: &Pipeline, selection: &Selection) -> Result<Vec<StageId>, SelectError> {
     let graph = pipeline.graph();
     let order = match selection {
@@ -178,6 +186,12 @@ pub fn select(pipeline: &Pipeline, selection: &Selection) -> Result<Vec<StageId>
             for target in targets {
                 let found = resolve(pipeline, target)?;
                 named.extend(found.into_iter().filter(|at| seen.insert(*at)));
+            }
+            if named.is_empty()
+                && let Some(Target::Glob { file, pattern }) = targets.first()
+            {
+                let (file, pattern) = (file.clone(), pattern.clone());
+                return Err(SelectError::NoMatch { file, pattern });
             }
             match reach {
                 Reach::Single => named,

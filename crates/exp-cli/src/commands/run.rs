@@ -9,7 +9,7 @@ use std::thread;
 
 use exp_engine::core::{
     Ctx, Ended, ExecuteOptions, FailurePolicy, Force, Outcome as StageOutcome, PlanOptions, Reach,
-    RelPath, RunReport, Selection, StageId, Target,
+    RelPath, RunReport, SelectError, Selection, StageId, Target,
 };
 use exp_engine::params::{Overrides, ParamChange};
 use exp_engine::{
@@ -323,6 +323,11 @@ fn repro(session: &mut Session<'_, '_>, args: &ReproArgs, flags: TraceFlags) -> 
     let how = perform(&args.stages, false);
     let reference = live::watched(session, &project, false, &mut request);
     let done = session.perform_beside(how, reference, |ctx| project.reproduce(ctx, &request));
+    if session.is_dvc() && matches!(&done, Err(Error::Select(SelectError::NoMatch { .. }))) {
+        // DVC then does what was not asked for, everything, and says nothing of it either.
+        session.note("Data and pipelines are up to date.")?;
+        return Ok(ExitStatus::DONE);
+    }
     let outcome = done.map_err(|error| select_failure(session, &project, error))?;
     let is_idle = !(outcome.report.stages.iter()).any(|stage| {
         matches!(

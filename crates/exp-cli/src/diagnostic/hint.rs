@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use exp_engine::cache::{CacheError, TransferError};
+use exp_engine::core::SelectError;
 use exp_engine::params::{ApplyError, ComposeError};
 use exp_engine::refs::{BranchError, CommitError, EditError, FindError, UpdateError};
 use exp_engine::{
@@ -43,6 +44,9 @@ pub(super) fn of(error: &Error) -> Vec<String> {
             one("give `--force` to go over it; what it holds is kept")
         }
         Error::Job { name, problem } => job(name, *problem),
+        Error::Select(SelectError::NoMatch { .. }) => one(
+            "run `exp stage list` for the names; quote a pattern, so that the shell leaves it alone",
+        ),
         Error::Find(error) => find(error),
         Error::Edit(EditError::Exists { .. }) => {
             one("choose another name, or give `--force` to replace it")

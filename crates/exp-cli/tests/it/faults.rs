@@ -19,6 +19,16 @@ fn says(ran: &Ran, code: u8, words: &[&str]) {
 }
 
 #[test]
+fn a_pattern_without_a_match_is_an_error_of_ours() -> Outcome {
+    let sandbox = project("stages:\n  a:\n    cmd: echo\n")?;
+    let words = ["error: no stage of `dvc.yaml` matches `q*`\n", "hint: run `exp stage list`"];
+    says(&sandbox.run("exp repro --glob q*"), 4, &words);
+    says(&sandbox.run("exp repro --dry --glob q*"), 4, &words);
+    sandbox.check("exp dvc repro --glob q*", 0, "Data and pipelines are up to date.\n", "");
+    Ok(())
+}
+
+#[test]
 fn dvcs_init_says_nothing_when_it_is_to_be_quiet() -> Outcome {
     let sandbox = Sandbox::empty()?;
     sandbox.git(&["init", "--quiet"])?;

@@ -111,6 +111,14 @@ fn targets_are_read_from_where_one_stands() {
     let glob = Target::parse_glob("sub/dvc.yaml:f*@[0-9]", &path("")).expect("a pattern");
     let glob = Selection::of([glob]);
     assert_eq!(ids(&select(&unchecked(text), &glob).expect("a pattern")), "sub/dvc.yaml:fit@2");
+    let glob = |text| Target::parse_glob(text, &path("")).expect("a pattern");
+    let none = select(&unchecked(text), &Selection::of([glob("sub/dvc.yaml:q*")]));
+    assert_eq!(
+        none.map_err(|error| error.to_string()),
+        Err("no stage of `sub/dvc.yaml` matches `q*`".to_owned())
+    );
+    let some = Selection::of([glob("sub/dvc.yaml:q*"), glob("sub/dvc.yaml:fit@2")]);
+    assert_eq!(ids(&select(&unchecked(text), &some).expect("a match")), "sub/dvc.yaml:fit@2");
 }
 
 #[test]
