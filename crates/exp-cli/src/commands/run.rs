@@ -138,6 +138,12 @@ fn run(session: &mut Session<'_, '_>, args: &RunArgs, flags: TraceFlags) -> Outc
     if flags.trace && (args.queue || args.run_all) {
         return Err(Failure::text_usage("`--trace` watches the workspace; leave out `--queue`"));
     }
+    let has_place = args.temp || args.queue || session.is_dvc();
+    if !has_place && !args.copy_paths.is_empty() {
+        return Err(Failure::text_usage(
+            "`-C` copies into a private copy of the code: give `--temp` or `--queue` with it",
+        ));
+    }
     if args.run_all {
         return super::queue::add::run_all(session, args);
     }

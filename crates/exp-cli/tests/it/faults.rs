@@ -29,6 +29,19 @@ fn a_pattern_without_a_match_is_an_error_of_ours() -> Outcome {
 }
 
 #[test]
+fn a_flag_that_would_do_nothing_is_refused_in_our_grammar_only() -> Outcome {
+    let sandbox = project("stages:\n  a:\n    cmd: echo\n")?;
+    sandbox.git(&["add", "-A"])?;
+    sandbox.git(&["commit", "-qm", "base"])?;
+    says(&sandbox.run("exp run -C big.bin"), 2, &["give `--temp` or `--queue` with it"]);
+    let queued = "each job runs up to 2 stages at a time; -j of `queue start` is for jobs\n";
+    says(&sandbox.run("exp run --queue -j 2"), 0, &[queued]);
+    says(&sandbox.run("exp dvc exp run -C big.bin"), 0, &[]);
+    says(&sandbox.run("exp dvc exp run --queue -j 2"), 0, &[]);
+    Ok(())
+}
+
+#[test]
 fn dvcs_init_says_nothing_when_it_is_to_be_quiet() -> Outcome {
     let sandbox = Sandbox::empty()?;
     sandbox.git(&["init", "--quiet"])?;

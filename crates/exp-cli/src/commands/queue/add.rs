@@ -75,6 +75,12 @@ pub(in crate::commands) fn queue(
                 listed(&left_out, 5)
             ))?;
         }
+        if let Some(n) = args.stages.jobs {
+            let n = counted(n.get(), "stage");
+            session.note(&format!(
+                "each job runs up to {n} at a time; -j of `queue start` is for jobs"
+            ))?;
+        }
         if queue.workers()?.is_empty() && !held {
             session.note("run: exp queue start -j N")?;
         }
