@@ -101,6 +101,10 @@ impl PipelineFile {
     ) -> Result<Self, PipelineError> {
         let fail = |broken: Broken| {
             let at = broken.path();
+            if let Some(beside) = default_file(file, &at, &broken.fault) {
+                let (text, at, fault) = (Box::default(), Box::default(), broken.fault);
+                return PipelineError { file: beside, line: 1, column: 1, text, at, fault };
+            }
             let (line, column) = position(text, &at, &broken.fault);
             let (file, text) = (file.clone(), line_of(text, line).into());
             let at = at.into();
@@ -197,6 +201,13 @@ impl PipelineFile {
             vars: all_vars,
         })
     }
+}
+
+/// Returns the `params.yaml` beside `file` when the fault is of that and nothing of `file` names it.
+fn default_file(file: &RelPath, at: &[String], fault: &PipelineFault) -> Option<RelPath> {
+    let PipelineFault::NotAMap { file: written, .. } = fault else { return None };
+    let dir = file.parent().unwrap_or_else(RelPath::root);
+    dir.join(written).ok().filter(|_| at.is_empty())
 }
 
 /// Returns the line and the column of a fault at the key path `at`: those of its expression where it is about one, else

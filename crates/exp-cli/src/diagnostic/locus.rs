@@ -27,6 +27,13 @@ pub(super) fn of(error: &Error, cwd: &Path) -> Option<Locus> {
         Some(Locus { path: file.into(), line, column, text })
     };
     match error {
+        Error::Pipeline(error) if error.text.is_empty() => {
+            // Of a file beside, whose text nobody has kept.
+            let root = cwd.ancestors().find(|dir| dir.join(".dvc").is_dir())?;
+            let text = line(&error.file.under(root), error.line);
+            let path = error.file.as_str().into();
+            Some(Locus { path, line: error.line, column: error.column, text })
+        }
         Error::Pipeline(error) => place(error.file.as_str(), error.line, error.column, &error.text),
         Error::Graph(error) => {
             let (stage, location) = error.culprit()?;

@@ -19,6 +19,20 @@ fn says(ran: &Ran, code: u8, words: &[&str]) {
 }
 
 #[test]
+fn a_params_file_that_is_no_map_is_named() -> Outcome {
+    let sandbox = project("stages:\n  a:\n    cmd: echo\n")?;
+    fs::write(sandbox.root().join("params.yaml"), "3\n")?;
+    says(
+        &sandbox.run("exp repro"),
+        3,
+        &[
+            "error: `params.yaml` is an int and not a map of keys to values\n --> params.yaml:1:1\n  |\n1 | 3\n",
+        ],
+    );
+    Ok(())
+}
+
+#[test]
 fn a_pattern_without_a_match_is_an_error_of_ours() -> Outcome {
     let sandbox = project("stages:\n  a:\n    cmd: echo\n")?;
     let words = ["error: no stage of `dvc.yaml` matches `q*`\n", "hint: run `exp stage list`"];

@@ -123,7 +123,7 @@ pub enum PipelineFault {
     #[error("interpolation is not allowed here")]
     Interpolation,
     /// An expression whose value cannot stand where it is used.
-    #[error("`{expression}` is a {found}, which cannot be written here")]
+    #[error("`{expression}` is {}, which cannot be written here", a(found))]
     NotScalar {
         /// What stands in `${…}`.
         expression: String,
@@ -161,7 +161,7 @@ pub enum PipelineFault {
         item: String,
     },
     /// A file of `vars`, or the `params.yaml` beside, that holds no map.
-    #[error("`{file}` is a {found} and not a map of keys to values")]
+    #[error("`{file}` is {} and not a map of keys to values", a(found))]
     NotAMap {
         /// The file as it is written.
         file: String,
@@ -176,6 +176,15 @@ pub enum PipelineFault {
         /// Why.
         source: PortError,
     },
+}
+
+/// Puts the article before the name of a type, where it takes one.
+fn a(type_name: &str) -> String {
+    match type_name {
+        "null" | "text" => type_name.to_owned(),
+        "int" => format!("an {type_name}"),
+        _ => format!("a {type_name}"),
+    }
 }
 
 /// A fault on its way out: the path is collected from the inside.
