@@ -291,6 +291,22 @@ pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     matches_glob(&pattern, &name)
 }
 
+/// Returns whether every `[` of a shell pattern has its `]`. Without, Python's `fnmatch` takes it for itself.
+pub(crate) fn is_pattern(pattern: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let mut at = 0;
+    while at < pattern.len() {
+        at += match pattern[at] {
+            '[' => match in_class(&pattern[at..], 'a') {
+                Some((_, width)) => width,
+                None => return false,
+            },
+            _ => 1,
+        };
+    }
+    true
+}
+
 /// Returns whether `name` matches a shell pattern as Python's `fnmatch` reads it: `*` also crosses `/`.
 fn matches_glob(pattern: &[char], name: &[char]) -> bool {
     // The last `*` and how much of the name it has taken; on a mismatch it takes one character more.

@@ -33,6 +33,17 @@ fn a_params_file_that_is_no_map_is_named() -> Outcome {
 }
 
 #[test]
+fn a_pattern_that_is_none_is_refused_where_it_stands() -> Outcome {
+    let sandbox = project(
+        "stages:\n  a:\n    cmd: echo\n    meta:\n      exp:\n        deps:\n        - glob: 'data/[a'\n",
+    )?;
+    let words =
+        ["error: `data/[a` is not a pattern: a `[` in it has no `]`", "--> dvc.yaml:7:11\n"];
+    says(&sandbox.run("exp repro"), 3, &words);
+    Ok(())
+}
+
+#[test]
 fn a_pattern_without_a_match_is_an_error_of_ours() -> Outcome {
     let sandbox = project("stages:\n  a:\n    cmd: echo\n")?;
     let words = ["error: no stage of `dvc.yaml` matches `q*`\n", "hint: run `exp stage list`"];

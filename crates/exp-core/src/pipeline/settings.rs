@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::path::{Location, RelPath};
+use crate::select::is_pattern;
 use crate::settings::{Cause, Claims, Extra, ExtraFile, Retry, StageSettings};
 use crate::value::{Table, Value};
 
@@ -117,7 +118,7 @@ fn dependency(value: &Value, place: Place<'_>) -> Result<Extra, Broken> {
     let mut found = None;
     each(value, KINDS, |key, value| {
         let extra = match key {
-            "glob" => glob(text(value)?, place),
+            "glob" => glob(value, place)?,
             "cmd" => Extra::Cmd(text(value)?.to_owned()),
             "lines" => lines(value, place)?,
             "regex" => regex(value, place)?,
@@ -136,16 +137,20 @@ fn dependency(value: &Value, place: Place<'_>) -> Result<Extra, Broken> {
     })
 }
 
-fn glob(pattern: &str, place: Place<'_>) -> Extra {
+fn glob(value: &Value, place: Place<'_>) -> Result<Extra, Broken> {
+    let pattern = text(value)?;
     let is_open = |part: &String| part.contains(['*', '?', '[']);
     let all: Vec<String> =
         pattern.split('/').filter(|part| *part != ".").map(str::to_owned).collect();
+    if !all.iter().all(|part| is_pattern(part)) {
+        return Err(setting(value, "a pattern: a `[` in it has no `]`"));
+    }
     // Without anything open, the directory of the one file.
     let n_plain = all.iter().position(is_open).unwrap_or(all.len().saturating_sub(1));
     let (plain, parts) = all.split_at(n_plain);
     let base = if plain.is_empty() { ".".to_owned() } else { plain.join("/") };
     let base = Location::resolve(&base, place.wdir, place.root);
-    Extra::Glob { pattern: pattern.to_owned(), base, parts: parts.to_vec() }
+    Ok(Extra::Glob { pattern: pattern.to_owned(), base, parts: parts.to_vec() })
 }
 
 fn lines(value: &Value, place: Place<'_>) -> Result<Extra, Broken> {
@@ -422,6 +427,10 @@ mod tests {
             (
                 "deps: [{lines: {file: a, from: 9, to: 3}}]",
                 "8:43: `3` is not a line behind `from` at `stages.s.meta.exp.deps.0.lines.to`",
+            ),
+            (
+                "deps: [{glob: 'data/[a'}]",
+                "8:17: `data/[a` is not a pattern: a `[` in it has no `]` at `stages.s.meta.exp.deps.0.glob`",
             ),
             (
                 "deps: [{url: data.csv}]",
