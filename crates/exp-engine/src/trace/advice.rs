@@ -34,9 +34,11 @@ pub struct StageTrace {
     pub method: TraceMethod,
     /// What it read or wrote and does not declare: paths relative to its working directory, as they are.
     pub additions: StageAdditions,
-    /// Dependencies and parameter files that it declares and did not open, as it writes them. With
-    /// [`TraceMethod::Python`] it may have, by other means.
+    /// Dependencies and parameter files that it declares and did not open, as it writes them. None with
+    /// [`TraceMethod::Python`], because other programs may have opened them.
     pub unused: Vec<String>,
+    /// Whether nothing at all of what it opened was seen.
+    pub saw_nothing: bool,
 }
 
 /// Why commands cannot be recorded.
@@ -164,11 +166,12 @@ impl Project {
         let params = stage.params.iter().map(|param| (&param.file, &param.location));
         for (path, location) in deps.chain(params) {
             let is_unused = location.workspace().is_some_and(|place| !opened(place));
-            if is_unused && !unused.contains(path) {
+            if method == TraceMethod::Strace && is_unused && !unused.contains(path) {
                 unused.push(path.clone());
             }
         }
-        Ok(StageTrace { id: stage.id.clone(), method, additions, unused })
+        let saw_nothing = accesses.is_empty();
+        Ok(StageTrace { id: stage.id.clone(), method, additions, unused, saw_nothing })
     }
 
     /// Tells by name and content what an output is for.

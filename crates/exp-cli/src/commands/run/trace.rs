@@ -29,7 +29,11 @@ pub(super) fn told(
         }
     }
     if tracer.method() == TraceMethod::Python {
-        say(session, "   only what Python opened was seen: strace is not there or may not trace")?;
+        say(
+            session,
+            "   only Python was watched: strace is not there or may not trace; what other",
+        )?;
+        say(session, "   programs opened, and what was never opened, cannot be told")?;
     }
     if found.iter().all(StageTrace::is_complete) {
         return Ok(());
@@ -46,7 +50,12 @@ pub(super) fn told(
 fn lines(trace: &StageTrace) -> Vec<String> {
     let StageTrace { id, additions, unused, .. } = trace;
     if trace.is_complete() && unused.is_empty() {
-        return vec![format!(" trace: {id} declares all that it opened")];
+        let what = match trace.method {
+            TraceMethod::Python if trace.saw_nothing => "nothing was seen of what it opened",
+            TraceMethod::Python => "declares all that Python opened",
+            _ => "declares all that it opened",
+        };
+        return vec![format!(" trace: {id} {what}")];
     }
     let mut lines = vec![format!(" trace: {id}")];
     for (section, names) in sections(additions) {
