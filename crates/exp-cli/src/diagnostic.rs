@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use exp_engine::{ConfigError, Error, InitError, SettingsError};
 
+pub(crate) use locus::of_stage as stage_place;
 pub(crate) use pipeline::port_message as dvc_port_message;
 
 use crate::commands::CommandSpec;

@@ -192,6 +192,7 @@ impl Session<'_, '_> {
         let from = (self.io.env.project_root())
             .and_then(|root| RelPath::from_path(self.cwd().strip_prefix(root).ok()?).ok())
             .unwrap_or_default();
+        let root = self.io.env.project_root().map(Path::to_path_buf);
         let is_dumb = self.io.env.var("TERM").is_some_and(|term| term == "dumb");
         let shows_line = self.io.err_is_terminal && !is_dumb && !quiet;
         // Where somebody said how wide the terminal is, nobody asks it.
@@ -219,7 +220,10 @@ impl Session<'_, '_> {
                 (None, &plain)
             }
             Grammar::Exp => {
-                plain = PlainSink::new(err, unicode).on_terminal(width).beside(reference, size);
+                plain = PlainSink::new(err, unicode)
+                    .on_terminal(width)
+                    .beside(reference, size)
+                    .in_project(root);
                 (Some(&plain), &plain)
             }
         };

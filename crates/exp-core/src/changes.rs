@@ -12,6 +12,7 @@ use crate::lock::{LockEntry, StageLock};
 use crate::path::Location;
 use crate::plan::{Change, Reason};
 use crate::port::{Artifacts, Inputs, PortError};
+use crate::settings::Extra;
 use crate::stage::{ParamRef, Stage};
 use crate::value::{KeyPath, Table, Value};
 
@@ -303,6 +304,18 @@ pub(crate) fn compare(
             reasons.extend(
                 extras.filter_map(|(key, now)| extra_change(key, now.as_deref(), recorded)),
             );
+        } else {
+            let extras = stage.settings.extras.iter().zip(&snapshot.extras);
+            reasons.extend(extras.filter_map(|(extra, (key, now))| {
+                let has_to_be = matches!(extra, Extra::Interpreter(_)) || extra.file().is_some();
+                let (was, change) = (None, Change::Deleted);
+                (has_to_be && now.is_none()).then(|| Reason::Extra {
+                    key: key.clone(),
+                    change,
+                    was,
+                    now: None,
+                })
+            }));
         }
     }
     for out in &stage.outs {

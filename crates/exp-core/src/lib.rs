@@ -158,9 +158,9 @@ pub use lock::{
 pub use metric::MetricPoint;
 pub use path::{Location, PathError, RelPath, is_repository_name};
 pub use pipeline::{
-    ArgumentStyle, EditError, OutDefinition, PipelineError, PipelineFault, PipelineFile, Place,
-    StageAdditions, StageDefinition, TrackedFile, TrackedSection, VarsSource, add_stage,
-    declared_at, extend_stage, remove_stage, set_frozen, set_plot_props, track_files,
+    ArgumentStyle, EditError, Named, OutDefinition, PipelineError, PipelineFault, PipelineFile,
+    Place, StageAdditions, StageDefinition, TrackedFile, TrackedSection, VarsSource, add_stage,
+    declared_at, extend_stage, named_at, remove_stage, set_frozen, set_plot_props, track_files,
 };
 pub use plan::{Change, Expect, Force, Plan, PlanOptions, Reason, Sources, Step, Verdict, plan};
 pub use port::{

@@ -29,7 +29,7 @@ pub use edit::{
     add_stage, extend_stage, remove_stage, set_frozen, set_plot_props, track_files,
 };
 pub use error::{PipelineError, PipelineFault};
-pub use place::{Place, declared_at};
+pub use place::{Named, Place, declared_at, named_at};
 pub(crate) use schema::meant;
 
 use error::Broken;

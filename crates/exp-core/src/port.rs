@@ -9,7 +9,7 @@ use crate::cancel::{Cancel, Cancelled};
 use crate::ctx::Ctx;
 use crate::digest::{Algorithm, Artifact, Digest};
 use crate::lock::StageLock;
-use crate::path::Location;
+use crate::path::{Location, RelPath};
 use crate::plan::Reason;
 use crate::settings::Extra;
 use crate::stage::{Out, ParamRef, Stage, StageId};
@@ -54,7 +54,7 @@ pub trait Inputs: Sync {
     }
 
     /// Returns a digest of what a stage with this working directory reads of `extra` now; `None` when it is not there: no
-    /// such variable, program or file.
+    /// such variable or file, no such program or one that cannot be started.
     ///
     /// The default knows none of them.
     fn extra(
@@ -74,6 +74,14 @@ pub trait Inputs: Sync {
     fn marks(&self, ctx: &Ctx<'_>, location: &Location) -> Result<Option<Table>, PortError> {
         let _ = (ctx, location);
         Ok(None)
+    }
+
+    /// Returns whether `dir` is a directory now. Asked before commands run in it.
+    ///
+    /// The default has every directory.
+    fn has_dir(&self, dir: &RelPath) -> Result<bool, PortError> {
+        let _ = dir;
+        Ok(true)
     }
 
     /// Returns the value of `param` now, the whole document for a whole file; `None` when key or file are missing.

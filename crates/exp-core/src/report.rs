@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::event::RestoredFrom;
 use crate::lock::StageLock;
-use crate::path::Location;
+use crate::path::{Location, RelPath};
 use crate::plan::Reason;
 use crate::port::{Exit, PortError};
 use crate::stage::StageId;
@@ -84,6 +84,20 @@ pub enum Failure {
         path: String,
         /// Where that is.
         location: Location,
+    },
+    /// The directory that the commands run in is not there. Nothing was run or removed.
+    #[error("working directory `{dir}` does not exist")]
+    MissingWdir {
+        /// The directory.
+        dir: RelPath,
+    },
+    /// A program whose version counts cannot be started. Nothing was run or removed.
+    #[error(
+        "interpreter `{program}` cannot be started, and its version counts (meta.exp.env.interpreter)"
+    )]
+    MissingInterpreter {
+        /// The program as the stage writes it.
+        program: String,
     },
     /// A parameter file is not there. Nothing was run or removed.
     #[error("parameter file `{file}` does not exist")]

@@ -85,10 +85,11 @@ fn variable(project: &Project, name: &str) -> Option<Vec<u8>> {
     Some(value.as_encoded_bytes().to_vec())
 }
 
-/// Returns what a program says of its version. Where it is does not count: that differs from machine to machine.
+/// Returns what a program says of its version, also when it says that it does not know the question; `None` when it cannot
+/// be started. Where it is does not count: that differs from machine to machine.
 fn version(project: &Project, stage: &Stage, program: &str) -> Option<Vec<u8>> {
     let done = finished(project, stage, Process::new(program).arg("--version")).ok()?;
-    done.status.success().then(|| [done.stdout, done.stderr].concat())
+    Some([done.stdout, done.stderr].concat())
 }
 
 fn output(project: &Project, stage: &Stage, line: &str) -> Result<Vec<u8>, ExtraError> {

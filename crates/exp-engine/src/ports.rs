@@ -207,6 +207,10 @@ impl WorkspaceInputs {
 }
 
 impl Inputs for WorkspaceInputs {
+    fn has_dir(&self, dir: &RelPath) -> Result<bool, PortError> {
+        Ok(dir.under(self.project.root()).is_dir())
+    }
+
     fn artifact(&self, ctx: &Ctx<'_>, location: &Location) -> Result<Option<Artifact>, PortError> {
         if let Some(known) = held(&self.artifacts).get(location) {
             return Ok(*known);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use exp_engine::core::declared_at;
+use exp_engine::core::{Failure as StageFailure, StageId, declared_at, named_at};
 use exp_engine::{ConfigError, Error, SettingsError};
 
 /// A place in a text file.
@@ -58,6 +58,15 @@ pub(super) fn of(error: &Error, cwd: &Path) -> Option<Locus> {
         }
         _ => None,
     }
+}
+
+/// Shows where a stage of the project at `root` names what it failed of, if its file does.
+pub(crate) fn of_stage(failure: &StageFailure, stage: &StageId, root: &Path) -> Option<String> {
+    let what = failure.culprit()?;
+    let text = fs::read_to_string(stage.file.under(root)).ok()?;
+    let found = named_at(&text, stage.name.as_deref()?, what)?;
+    let (path, line, column) = (stage.file.as_str().into(), found.line, found.column);
+    Some(Locus { path, line, column, text: Some(found.text) }.shown())
 }
 
 impl Locus {

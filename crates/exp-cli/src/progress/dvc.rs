@@ -254,6 +254,9 @@ pub(crate) fn failure_text(failure: &StageFailure) -> String {
     match failure {
         StageFailure::Declined => "reproduction aborted by the user".to_owned(),
         StageFailure::MissingDep { path, .. } => format!("dependency '{path}' does not exist"),
+        StageFailure::MissingWdir { dir } => {
+            format!("[Errno 2] No such file or directory: '{dir}'")
+        }
         StageFailure::MissingParamFile { file, .. } => format!("'{file}' does not exist"),
         StageFailure::MissingParam { file, keys, .. } => {
             let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();

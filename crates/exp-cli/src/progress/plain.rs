@@ -1,6 +1,7 @@
 //! Events of the `exp` grammar as lines: a symbol, a stage, what happened to it.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use exp_engine::core::{
 };
 
 use super::{Line, Passing, Progress, Questions, Size, Stages};
+use crate::diagnostic::stage_place;
 use crate::view::live::{Look, Reference};
 use crate::view::time::duration;
 use crate::view::{reason, summary};
@@ -20,6 +22,8 @@ use crate::view::{reason, summary};
 pub(crate) struct PlainSink<'w> {
     state: Mutex<State<'w>>,
     symbols: &'static Symbols,
+    /// The project whose files are shown where a stage failed of what they say.
+    root: Option<PathBuf>,
 }
 
 struct State<'w> {
@@ -64,7 +68,7 @@ impl<'w> PlainSink<'w> {
         let beside: (Reference, Size) = (Reference::default(), || None);
         let (line, stages, width) = (None, None, None);
         let state = State { err, unicode, held, open_line, line, stages, width, beside };
-        Self { state: Mutex::new(state), symbols }
+        Self { state: Mutex::new(state), symbols, root: None }
     }
 
     /// Also says how far it is, on a terminal of so many columns, in lines that go away.
@@ -72,6 +76,12 @@ impl<'w> PlainSink<'w> {
         let mut state = self.lock();
         (state.line, state.width) = (width.map(Line::new), width);
         drop(state);
+        self
+    }
+
+    /// Shows lines of the files of the project at `root`.
+    pub(crate) fn in_project(mut self, root: Option<PathBuf>) -> Self {
+        self.root = root;
         self
     }
 
@@ -137,6 +147,10 @@ impl<'w> PlainSink<'w> {
             }
             StageEvent::Failed { failure } => {
                 self.line(symbols.failed, &name, &failed(failure));
+                let root = self.root.as_deref();
+                if let Some(place) = root.and_then(|root| stage_place(failure, stage, root)) {
+                    self.lock().write(place.trim_end());
+                }
             }
             StageEvent::Open { on } => {
                 let on: Vec<String> = on.iter().map(|stage| format!("`{stage}`")).collect();

@@ -53,9 +53,9 @@ pub(crate) fn one(reason: &Reason) -> String {
             }
         }
         // Digests say nothing to a person, and what they are of may be a secret.
-        Reason::Extra { key, change, .. } => match change {
-            Change::New => format!("{key} is new"),
-            Change::Deleted => format!("{key} is missing"),
+        Reason::Extra { key, change, now, .. } => match change {
+            Change::New if now.is_some() => format!("{key} is new"),
+            Change::New | Change::Deleted => format!("{key} is missing"),
             _ => format!("{key} changed"),
         },
         Reason::Out { location, change, .. } => match change {

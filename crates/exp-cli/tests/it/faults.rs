@@ -19,6 +19,59 @@ fn says(ran: &Ran, code: u8, words: &[&str]) {
 }
 
 #[test]
+fn what_a_stage_lacks_is_shown_in_its_file() -> Outcome {
+    let sandbox = project(
+        "stages:
+  dep:
+    cmd: cat x
+    deps:
+      - x
+  params:
+    cmd: cat x
+    params: [lr, other.yaml: [k]]
+  key:
+    cmd: cat x
+    params:
+      - p.yaml:
+        - k
+  wdir:
+    wdir: nowhere
+    cmd: echo
+  program:
+    cmd: echo
+    meta: {exp: {env: {interpreter: no-such-program}}}
+",
+    )?;
+    fs::write(sandbox.root().join("p.yaml"), "l: 1\n")?;
+    for (stage, what, place) in [
+        (
+            "dep",
+            "dependency `x` does not exist",
+            "--> dvc.yaml:5:9\n  |\n5 |       - x\n  |         ^\n",
+        ),
+        ("params", "parameter file `params.yaml` does not exist", "--> dvc.yaml:8:14\n"),
+        ("key", "parameter file `p.yaml` does not have `k`", "--> dvc.yaml:13:11\n"),
+        ("wdir", "working directory `nowhere` does not exist", "--> dvc.yaml:15:11\n"),
+        (
+            "program",
+            "interpreter `no-such-program` cannot be started, and its version counts",
+            "--> dvc.yaml:19:37\n",
+        ),
+    ] {
+        says(&sandbox.run(&format!("exp repro -s {stage}")), 1, &[what, place]);
+    }
+    let dry = sandbox.run("exp repro --dry program");
+    assert!(dry.out.contains("cannot run: interpreter no-such-program is missing"), "{}", dry.out);
+    let dvcs = sandbox.run("exp dvc repro -s wdir");
+    says(
+        &dvcs,
+        255,
+        &["failed to reproduce 'wdir': [Errno 2] No such file or directory: 'nowhere'"],
+    );
+    Ok(())
+}
+
+#[test]
 fn a_params_file_that_is_no_map_is_named() -> Outcome {
     let sandbox = project("stages:\n  a:\n    cmd: echo\n")?;
     fs::write(sandbox.root().join("params.yaml"), "3\n")?;

@@ -7,7 +7,7 @@ use crate::ctx::Ctx;
 use crate::digest::{Artifact, Digest};
 use crate::event::{Event, StageEvent, Warning};
 use crate::lock::{LockEntry, StageLock};
-use crate::path::Location;
+use crate::path::{Location, RelPath};
 use crate::plan::{Expect, PlanOptions, Reason, Sources};
 use crate::port::{Exit, Inputs, PortError, Recorded};
 use crate::report::{Failure, Outcome, StageReport};
@@ -141,10 +141,25 @@ impl Turn<'_, '_> {
             }
         }
         ctx.check().map_err(|_| Early::NotStarted)?;
+        self.require_wdir()?;
         artifacts.clear(ctx, self.stage).map_err(port("clear outputs"))?;
         let done = self.run(ctx, reasons, snapshot, recorded);
         drop(flight);
         done
+    }
+
+    /// Checks that there is a directory to run in, unless making room for the outputs makes it.
+    fn require_wdir(&self) -> Result<(), Early> {
+        let wdir = &self.stage.wdir;
+        let outs = self.stage.outs.iter().filter_map(|out| out.location.workspace());
+        if outs.filter_map(RelPath::parent).any(|dir| dir.starts_with(wdir)) {
+            return Ok(());
+        }
+        let found = self.job.sources.inputs.has_dir(wdir);
+        if found.map_err(port("look at the working directory"))? {
+            return Ok(());
+        }
+        Err(failed(Failure::MissingWdir { dir: wdir.clone() }))
     }
 
     /// Returns the key under which a run of the stage will be there for others; `None` when it will not be.
@@ -333,7 +348,8 @@ pub(crate) fn expect(
     let lacks_extra =
         stage.settings.extras.iter().zip(&snapshot.extras).any(|(extra, (_, now))| {
             // A command that fails and an address that does not answer: only who looks gets so far.
-            let is_lost = now.is_none() && matches!(extra, Extra::Cmd(_) | Extra::Url(_));
+            let is_lost = now.is_none()
+                && matches!(extra, Extra::Cmd(_) | Extra::Url(_) | Extra::Interpreter(_));
             is_lost || extra.file().is_some_and(|file| now.is_none() && !is_awaited(&file.location))
         });
     if lacks_dep || lacks_param || lacks_extra {
@@ -363,6 +379,9 @@ fn require(stage: &Stage, snapshot: &Snapshot) -> Result<(), Failure> {
         if let (Some(file), None) = (extra.file(), now) {
             let (path, location) = (file.path.clone(), file.location.clone());
             return Err(Failure::MissingDep { path, location });
+        }
+        if let (Extra::Interpreter(program), None) = (extra, now) {
+            return Err(Failure::MissingInterpreter { program: program.clone() });
         }
     }
     for read in &snapshot.params {
