@@ -21,6 +21,7 @@ use crate::commands::CommandSpec;
 use crate::exit::ExitStatus;
 use crate::grammar::{self, Grammar};
 use crate::io::Io;
+use crate::view::wrap::wrapped;
 
 /// Why a command did not do what was asked.
 ///
@@ -120,9 +121,19 @@ pub(crate) fn report(
         }
         Grammar::Dvc => dvc::worded(failure, command),
     };
+    let text = if io.err_is_terminal { narrow(&text, io.width) } else { text };
     let _ = io.err.write_all(text.as_bytes()).and_then(|()| io.err.flush());
     let _ = io.out.write_all(on_out.as_bytes()).and_then(|()| io.out.flush());
     status
+}
+
+/// Breaks hints where the terminal ends.
+fn narrow(text: &str, width: usize) -> String {
+    let lines = text.split('\n').map(|line| match line.strip_prefix("hint: ") {
+        Some(_) => wrapped(line, width, "hint: ".len()),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn ours(failure: &Failure, command: Option<&CommandSpec>, cwd: &Path) -> (String, ExitStatus) {

@@ -23,6 +23,7 @@ pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod time;
 pub(crate) mod why;
+pub(crate) mod wrap;
 
 /// Writes a number of bytes with its unit: `12 B`, `34.2 kB`, `1.5 GB`.
 pub(crate) fn size(bytes: u64) -> String {

@@ -14,6 +14,7 @@ use super::{Line, Passing, Progress, Questions, Size, Stages};
 use crate::diagnostic::stage_place;
 use crate::view::live::{Look, Reference};
 use crate::view::time::duration;
+use crate::view::wrap::wrapped;
 use crate::view::{reason, summary};
 
 /// Writes a line for each thing that happens to a stage, and passes on what commands write.
@@ -42,6 +43,9 @@ struct State<'w> {
     /// What running stages are compared with, and how wide the terminal is now.
     beside: (Reference, Size),
 }
+
+/// Where the text begins behind the name of a stage that is not long.
+const BEHIND_NAME: usize = 15;
 
 struct Symbols {
     done: &'static str,
@@ -240,6 +244,11 @@ impl State<'_> {
         self.close_line();
         for line in std::mem::take(&mut self.held) {
             let line = if self.unicode { line } else { summary::ascii(&line) };
+            let line = match self.width {
+                // Lines of a file stay as they are there.
+                Some(width) if !line.contains('\n') => wrapped(&line, width, BEHIND_NAME),
+                _ => line,
+            };
             // A closed stream is noticed when the answer is written.
             let _ = writeln!(self.err, "{line}");
         }
@@ -384,6 +393,22 @@ mod tests {
     use exp_engine::core::{Reason, RelPath, Stream};
 
     use super::*;
+
+    #[test]
+    fn a_line_is_broken_where_a_narrow_terminal_ends() -> Result<(), Box<dyn std::error::Error>> {
+        let mut err = Vec::new();
+        let train = StageId::named(RelPath::new("dvc.yaml")?, "train");
+        let sink = PlainSink::new(&mut err, true).on_terminal(Some(40));
+        let failure = StageFailure::MissingData { paths: vec!["data/raw/a".into(), "b".into()] };
+        sink.emit(Event::Stage { stage: &train, what: StageEvent::Failed { failure: &failure } });
+        drop(sink);
+        let text = String::from_utf8(err)?;
+        assert!(
+            text.ends_with(" ✗ train       data is missing:\n             `data/raw/a`, `b`\n"),
+            "{text:?}"
+        );
+        Ok(())
+    }
 
     #[test]
     fn a_stage_is_told_line_by_line() -> Result<(), Box<dyn std::error::Error>> {
