@@ -10,3 +10,4 @@ mod sharing;
 mod stopping;
 mod torture;
 mod undo;
+mod watching;
