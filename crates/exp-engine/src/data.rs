@@ -29,13 +29,14 @@ pub use transfer::{
 
 use std::path::{Component, Path, PathBuf};
 
-use exp_cache::CacheError;
+use exp_cache::{CacheError, TransferError};
 use exp_core::{
-    PathError, Pipeline, Reach, RelPath, SelectError, Selection, StageId, Target, select,
+    ObjectId, PathError, Pipeline, Reach, RelPath, SelectError, Selection, StageId, Target, select,
 };
 
 use crate::error::{Error, ErrorKind};
 use crate::project::Project;
+use crate::sync::SyncError;
 use crate::view::View;
 
 /// What is wrong with data that somebody names.
@@ -152,6 +153,14 @@ pub enum DataError {
         /// What is wrong with it.
         source: CacheError,
     },
+    /// What the store has of an output is not what is recorded.
+    #[error("what the cache has of `{path}` is damaged")]
+    Damaged {
+        /// The output.
+        path: RelPath,
+        /// What is wrong with it.
+        source: CacheError,
+    },
     /// Data that a command makes cannot be moved: the command would make it where it was.
     #[error("stage `{stage}` is not a data source")]
     NotDataSource {
@@ -183,9 +192,10 @@ impl DataError {
             | Self::NothingTracked { .. }
             | Self::NotTracked { .. } => ErrorKind::NotFound,
             Self::NotAccepted { .. } | Self::Unsaved { .. } => ErrorKind::Conflict,
-            Self::Unusable { .. } | Self::InRepository { .. } | Self::LeadsOutside { .. } => {
-                ErrorKind::Corrupt
-            }
+            Self::Unusable { .. }
+            | Self::Damaged { .. }
+            | Self::InRepository { .. }
+            | Self::LeadsOutside { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Usage,
         }
     }
@@ -392,6 +402,22 @@ pub(crate) fn of_output(path: &RelPath, error: CacheError) -> Error {
             DataError::Unusable { path: path.clone(), source: error }.into()
         }
         error => error.into(),
+    }
+}
+
+/// Names the output whose manifest in the store is damaged, when `path` knows it, for a transfer that needs it.
+pub(crate) fn of_transfer(
+    error: TransferError,
+    path: impl FnOnce(ObjectId) -> Option<RelPath>,
+) -> Error {
+    match error {
+        TransferError::Cache(
+            source @ (CacheError::Corrupt { id, .. } | CacheError::Manifest { id, .. }),
+        ) => match path(id) {
+            Some(path) => DataError::Damaged { path, source }.into(),
+            None => source.into(),
+        },
+        error => SyncError::from(error).into(),
     }
 }
 

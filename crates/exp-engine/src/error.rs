@@ -400,7 +400,11 @@ impl Error {
             | Self::PlotModify(_)
             | Self::NoSubmodule { .. }
             | Self::MissingData { .. } => ErrorKind::NotFound,
-            Self::Cache(CacheError::Corrupt { .. } | CacheError::CorruptSource { .. })
+            Self::Cache(
+                CacheError::Corrupt { .. }
+                | CacheError::CorruptSource { .. }
+                | CacheError::Manifest { .. },
+            )
             | Self::Corrupt { .. }
             | Self::Newer { .. }
             | Self::Record(_) => ErrorKind::Corrupt,

@@ -20,7 +20,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exp_cache::{AddressError, Modes, Remote, StorageAddress, TransferError, TransferStats};
+use exp_cache::{
+    AddressError, CacheError, Modes, Remote, StorageAddress, TransferError, TransferStats,
+};
 use exp_core::{Algorithm, Digest, ObjectId, RelPath};
 use exp_refs::{ExpName, TransportError};
 
@@ -150,7 +152,10 @@ impl SyncError {
             Self::Transport(TransportError::Cancelled(_)) => ErrorKind::Cancelled,
             Self::Transfer(error) => match &**error {
                 TransferError::Cancelled(_) => ErrorKind::Cancelled,
-                TransferError::Damaged { .. } => ErrorKind::Corrupt,
+                TransferError::Damaged { .. }
+                | TransferError::Cache(CacheError::Corrupt { .. } | CacheError::Manifest { .. }) => {
+                    ErrorKind::Corrupt
+                }
                 TransferError::NoVersions { .. } => ErrorKind::Config,
                 _ => ErrorKind::Environment,
             },

@@ -216,7 +216,8 @@ fn data(error: &DataError) -> Vec<String> {
                 | CacheError::CorruptSource { .. }
                 | CacheError::Manifest { .. },
             ..
-        } => mend(),
+        }
+        | DataError::Damaged { .. } => mend(),
         DataError::Unsaved { .. } => {
             one("give `--force` to replace them; they are kept for `exp undo`")
         }

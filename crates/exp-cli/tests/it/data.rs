@@ -164,6 +164,27 @@ fn a_corrupt_object_is_named_with_what_mends_it() -> Outcome {
 }
 
 #[test]
+fn a_corrupt_manifest_is_not_pushed_and_its_output_is_named() -> Outcome {
+    let sandbox = with_data()?;
+    sandbox.run("dvc add -q a d");
+    assert_eq!(sandbox.run("exp remote add -d store ../store").code, 0);
+    let text = sandbox.read("d.dvc")?;
+    let id = text.split_whitespace().find(|word| word.contains(".dir")).ok_or("no digest")?;
+    let object = sandbox.root().join(".dvc/cache/files/md5").join(&id[..2]).join(&id[2..]);
+    for bytes in ["[]", "[{"] {
+        fs::remove_file(&object)?;
+        fs::write(&object, bytes)?;
+        fs::set_permissions(&object, fs::Permissions::from_mode(0o444))?;
+        let ran = sandbox.run("exp data push");
+        let told = format!("error: what the cache has of `d` is damaged\n  object {id} is corrupt");
+        assert!(ran.err.starts_with(&told), "{}", ran.err);
+        assert!(ran.err.contains("\nhint: run `exp data verify --repair`"), "{}", ran.err);
+        assert_eq!(ran.code, 6);
+    }
+    Ok(())
+}
+
+#[test]
 fn the_state_is_printed_as_dvc_prints_it() -> Outcome {
     let sandbox = with_data()?;
     sandbox.run("dvc add -q a d");

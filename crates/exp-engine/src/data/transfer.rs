@@ -23,7 +23,7 @@ use exp_cache::{
 use exp_core::{Ctx, ObjectId, OutKind, RelPath, StageId};
 
 use self::wanted::{DataWants, Direction};
-use super::DataScope;
+use super::{DataScope, of_transfer};
 use crate::error::Error;
 use crate::import::FetchedImports;
 use crate::project::Project;
@@ -179,8 +179,11 @@ impl Project {
                 self.send_versions(ctx, (&remote, request), &mut report)?;
                 continue;
             }
-            let plan = plan_push_parts(ctx, self.cache(), &remote.remote, &wanted)
-                .map_err(SyncError::from)?;
+            let plan = plan_push_parts(ctx, self.cache(), &remote.remote, &wanted);
+            let plan = plan.map_err(|error| {
+                let path = |id| Some(wants.name(self, &[id]).into_iter().next()?.path);
+                of_transfer(error, path)
+            })?;
             let jobs = remote.jobs(request.jobs);
             let (mut moved, began) = (remote.transfer(), Instant::now());
             let stats =

@@ -9,6 +9,7 @@ use exp_refs::{Experiment, GitCli, OnDiverged, RefName};
 
 use super::needs::Needs;
 use super::{DataSync, DataSyncOptions, DataTransfer, MissingObject, OpenRemote, SyncError};
+use crate::data::of_transfer;
 use crate::error::Error;
 use crate::project::Project;
 
@@ -139,8 +140,10 @@ impl Project {
                 ctx.warn(&Warning::RemoteNotCommitted { remote: name.clone() });
                 report.uncommitted_remotes.push(name);
             }
-            let plan =
-                plan_push(ctx, self.cache(), &remote.remote, &ids).map_err(SyncError::from)?;
+            let plan = plan_push(ctx, self.cache(), &remote.remote, &ids).map_err(|error| {
+                let path = |id| Some(needs.name(self, &[id]).into_iter().next()?.path);
+                of_transfer(error, path)
+            })?;
             missing.extend(plan.missing().iter().copied());
             plans.push((remote, plan));
         }
