@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::project::{Outcome, Project};
 
 /// An event comes within this, or not at all: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Takes events until one fulfils a condition.
 fn wait_for(
