@@ -5,27 +5,23 @@
 //! Reasons and limits: `docs/design/0010-live.md`.
 
 mod file;
+mod lookout;
 mod place;
 mod runs;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
-use exp_core::{Ctx, Event, MetricPoint, PipelineFile, Stage, StageEvent, Stream, Warning};
-use exp_params::{LiveFormat, LiveReader};
+use exp_core::MetricPoint;
+use exp_params::LiveFormat;
 
 use file::{Followed, Rank};
-use place::{Place, places};
+use place::Place;
 
+pub(crate) use lookout::Lookout;
 pub use runs::{LiveRun, LiveRuns};
-
-/// How often files are looked at. What is written is told within this and what a frontend needs to show it.
-const PERIOD: Duration = Duration::from_millis(75);
 
 /// More files and directories than these are not followed.
 const MOST_FILES: usize = 2_000;
@@ -305,62 +301,6 @@ fn owned(
         }
     }
     None
-}
-
-/// Runs a stage with `work` and tells of the metrics that it writes meanwhile. `root` is that of its workspace, `files` what
-/// its `dvc.yaml` files declare.
-pub(crate) fn followed<T>(
-    ctx: &Ctx<'_>,
-    root: &Path,
-    files: &[PipelineFile],
-    stage: &Stage,
-    work: impl FnOnce(&Ctx<'_>) -> T,
-) -> T {
-    let follower = Mutex::new(Follower::new(places(root, files, [stage]), Since::Now));
-    let lock = || follower.lock().unwrap_or_else(PoisonError::into_inner);
-    let printed = Mutex::new(LiveReader::new(LiveFormat::Words));
-    let tell = |found: Found| {
-        if !found.points.is_empty() {
-            let what = StageEvent::Metrics { points: &found.points };
-            ctx.emit(Event::Stage { stage: &stage.id, what });
-        }
-        for (path, why) in found.problems {
-            let what = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-            ctx.warn(&Warning::Unreadable { what, why });
-        }
-    };
-    let sink = |event: Event<'_>| {
-        let mut points = Vec::new();
-        if let Event::Stage { stage: id, what: StageEvent::Output { stream: Stream::Out, bytes } } =
-            &event
-            && **id == stage.id
-        {
-            let mut reader = printed.lock().unwrap_or_else(PoisonError::into_inner);
-            // Whatever is no word is passed over, so there is no error.
-            let _infallible = reader.feed(bytes, &mut points);
-        }
-        ctx.emit(event);
-        if !points.is_empty() {
-            lock().keep_printed(&mut points);
-            tell(Found { points, problems: Vec::new() });
-        }
-    };
-    let noted = Ctx::new(&sink, ctx.cancel_token().clone());
-    let done = thread::scope(|scope| {
-        // Dropping the sender ends the thread, also when the work panics.
-        let (_working, ended) = channel::<()>();
-        scope.spawn(|| {
-            let ended = ended;
-            while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                let found = lock().look();
-                tell(found);
-            }
-        });
-        work(&noted)
-    });
-    let last = lock().finish();
-    tell(last);
-    done
 }
 
 #[cfg(test)]

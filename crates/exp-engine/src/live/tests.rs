@@ -3,6 +3,10 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::thread;
+
+use exp_core::{Ctx, Event, PipelineFile, StageEvent, Stream};
 
 use super::place::Takes;
 use super::*;
@@ -213,7 +217,7 @@ fn a_stage_tells_of_files_and_of_what_it_prints_while_it_runs() {
         }
     };
     let ctx = Ctx::new(&sink, exp_core::CancelToken::new());
-    followed(&ctx, dir.path(), &[], &stage, |ctx| {
+    Lookout::default().followed(&ctx, dir.path(), &[], &stage, |ctx| {
         fs::write(dir.path().join("log.csv"), "step,loss\n1,0.5\n").unwrap();
         while told.lock().unwrap().is_empty() {
             thread::yield_now();

@@ -13,7 +13,7 @@ use crate::change::Changes;
 use crate::error::Error;
 use crate::history::History;
 use crate::hold::Hold;
-use crate::live;
+use crate::live::Lookout;
 use crate::logs::Logs;
 use crate::machine::Lease;
 use crate::ports::{IgnoreBelow, WorkspaceArtifacts, WorkspaceInputs};
@@ -139,7 +139,8 @@ impl<'p> Session<'p> {
         let recorded = |id: &StageId| self.view.recorded(id).cloned();
         let sources = Sources { recorded: &recorded, inputs: &inputs, artifacts: &artifacts };
         let files = request.live.then_some(self.view.files.as_slice());
-        let executor = Launching { project, shell: &shell, hold, files };
+        let lookout = Lookout::default();
+        let executor = Launching { project, shell: &shell, hold, files, lookout };
         let job =
             Job { pipeline: &self.pipeline, order: &self.order, sources, executor: &executor };
         let noting = |event: Event<'_>| {
@@ -162,6 +163,7 @@ struct Launching<'a> {
     hold: &'a Hold,
     /// What the `dvc.yaml` files declare beside stages, if metrics are told while they are written.
     files: Option<&'a [PipelineFile]>,
+    lookout: Lookout,
 }
 
 impl Launching<'_> {
@@ -206,7 +208,9 @@ impl StageExecutor for Launching<'_> {
             Ok((launch, _lease)) => {
                 let run = |ctx: &Ctx<'_>| self.shell.run_with(ctx, stage, &launch);
                 match self.files {
-                    Some(files) => live::followed(ctx, self.project.root(), files, stage, run),
+                    Some(files) => {
+                        self.lookout.followed(ctx, self.project.root(), files, stage, run)
+                    }
                     None => run(ctx),
                 }
             }
