@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::normalize::Normalizer;
 use crate::observe::{Observation, REPOSITORY, observe};
@@ -94,7 +96,7 @@ impl<'a> Runner<'a> {
         if matches!(self.subject, Subject::Exp(_)) && trial.problems.is_empty() {
             trial.check_that_declared_differences_happened();
         }
-        fs::remove_dir_all(&place)?;
+        remove(&place)?;
         Ok(trial.problems)
     }
 
@@ -385,6 +387,22 @@ fn answer(aspect: &str, answer: &Answer, twin: &Twin) -> io::Result<Observation>
 }
 
 /// Copies a fixture with its modes and times, and makes Git look at the copies afresh.
+/// Removes a directory in which a worker that was stopped may still write for a moment.
+fn remove(dir: &Path) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match fs::remove_dir_all(dir) {
+            Err(error)
+                if error.kind() == io::ErrorKind::DirectoryNotEmpty
+                    && start.elapsed() < Duration::from_secs(20) =>
+            {
+                thread::sleep(Duration::from_millis(50));
+            }
+            done => return done,
+        }
+    }
+}
+
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
