@@ -176,21 +176,12 @@ impl BucketStorage {
         what: &str,
     ) -> Result<Option<StorageStat>, StorageError> {
         let Some((operator, version)) = self.operator_at(version).await? else { return Ok(None) };
-        let mut waits = WAITS.iter();
-        loop {
-            let options =
-                StatOptions { version: version.map(str::to_owned), ..StatOptions::default() };
-            match operator.stat_options(path, options).await {
-                Ok(metadata) if metadata.is_dir() => return Ok(None),
-                Ok(metadata) => {
-                    return Ok(Some(self.described(&metadata, Some(metadata.content_length()))));
-                }
-                Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
-                Err(err) => match waits.next() {
-                    Some(wait) if err.is_temporary() => tokio::time::sleep(*wait).await,
-                    _ => return Err(failed(("look at", what), &err)),
-                },
-            }
+        let options = StatOptions { version: version.map(str::to_owned), ..StatOptions::default() };
+        match patiently(|| operator.stat_options(path, options.clone())).await {
+            Ok(metadata) if metadata.is_dir() => Ok(None),
+            Ok(metadata) => Ok(Some(self.described(&metadata, Some(metadata.content_length())))),
+            Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
+            Err(err) => Err(failed(("look at", what), &err)),
         }
     }
 
@@ -199,38 +190,48 @@ impl BucketStorage {
         let at = ("look at the settings of", self.label.as_str());
         let operator = self.operator().await?.clone();
         let operator = operator.with_context(self.context(Some(Aim::Settings)));
-        let mut waits = WAITS.iter();
-        let text = loop {
-            match operator.read("settings").await {
-                Ok(text) => break text.to_bytes(),
-                Err(err) => match (failed(at, &err), waits.next()) {
-                    // Not everybody who may write may see that. Whoever set the option will know.
-                    (err, _) if err.kind == StorageErrorKind::Denied => return Ok(true),
-                    (_, Some(wait)) if err.is_temporary() => tokio::time::sleep(*wait).await,
-                    (err, _) => return Err(err),
-                },
-            }
+        let text = match patiently(|| operator.read("settings")).await {
+            Ok(text) => text.to_bytes(),
+            Err(err) => match failed(at, &err) {
+                // Not everybody who may write may see that. Whoever set the option will know.
+                err if err.kind == StorageErrorKind::Denied => return Ok(true),
+                err => return Err(err),
+            },
         };
         let settings: serde_json::Value = serde_json::from_slice(&text)
             .map_err(|err| because(at, StorageErrorKind::Other, err))?;
         Ok(settings["versioning"]["enabled"] == true)
     }
 
-    /// Removes objects by one request, or by one each where the service has no such request.
+    /// Removes objects by one request, or by one each where the service has no such request; tries again what fails for the
+    /// moment, because thousands of others would have to be removed once more.
     async fn remove_batch(&self, paths: &[String]) -> Result<(), StorageError> {
         let operator = self.operator().await?;
-        let batch = operator.delete_iter(paths.to_vec()).await;
+        let batch = patiently(|| operator.delete_iter(paths.to_vec())).await;
         let Err(err) = batch else { return Ok(()) };
         if err.is_temporary() || err.kind() == ErrorKind::PermissionDenied || paths.len() < 2 {
             return Err(failed(("remove objects from", &self.label), &err));
         }
         stream::iter(paths)
-            .map(|path| operator.delete(path))
+            .map(|path| patiently(move || operator.delete(path)))
             .buffer_unordered(IN_FLIGHT)
             .try_collect::<()>()
             .await
             .map_err(|err| failed(("remove objects from", &self.label), &err))
     }
+}
+
+/// Does something again, after a pause, when it failed for the moment.
+async fn patiently<T, F: Future<Output = opendal::Result<T>>>(
+    attempt: impl Fn() -> F,
+) -> opendal::Result<T> {
+    for wait in WAITS {
+        match attempt().await {
+            Err(err) if err.is_temporary() => tokio::time::sleep(wait).await,
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 impl Storage for BucketStorage {

@@ -110,6 +110,22 @@ pub(crate) fn a_write_that_is_cut_leaves_nothing(site: &Site) -> Result {
     Ok(())
 }
 
+pub(crate) fn a_removal_that_is_cut_is_done_again(site: &Site) -> Result {
+    let direct = site.open()?;
+    let names = ["gone/a", "gone/b", "gone/c"];
+    for name in names {
+        write(&*direct, name, b"x")?;
+    }
+    let proxy = Proxy::new(site.authority()?)?;
+    let storage = site.open_at(proxy.address())?;
+    assert_eq!(size(&*storage, names[0])?, Some(1));
+    proxy.cut(Direction::FromServer, 1, 2);
+    storage.remove(&Ctx::silent(), &names.map(key))?;
+    assert_eq!(proxy.cuts_left(), 0, "nothing was cut");
+    assert_eq!(found(&*direct, "gone", Depth::All)?.len(), 0);
+    Ok(())
+}
+
 pub(crate) fn a_replacement_that_is_cut_leaves_what_was_there(site: &Site) -> Result {
     let direct = site.open()?;
     write(&*direct, "name", b"what was there")?;

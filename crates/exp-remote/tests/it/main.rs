@@ -119,11 +119,21 @@ macro_rules! web {
     };
 }
 
+/// What a service of buckets promises as well.
+macro_rules! bucket {
+    ($kind:ident) => {
+        web! { $kind }
+        behaviours! { $kind:
+            faults::a_removal_that_is_cut_is_done_again
+        }
+    };
+}
+
 mod dir {
     everywhere! { Dir }
 }
 mod s3 {
-    web! { S3 }
+    bucket! { S3 }
     behaviours! { S3:
         people::a_wrong_secret_is_denied
         people::a_right_that_is_over_is_denied
@@ -135,7 +145,7 @@ mod s3 {
 }
 mod gcs {
     // The server asks nobody who he is.
-    web! { Gcs }
+    bucket! { Gcs }
 }
 mod gcs_versions {
     // In memory, and so not for everything that a server goes through.
@@ -146,7 +156,7 @@ mod gcs_versions {
     }
 }
 mod azure {
-    web! { Azure }
+    bucket! { Azure }
     behaviours! { Azure:
         people::a_wrong_secret_is_denied
         people::a_right_that_is_over_is_denied
