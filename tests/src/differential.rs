@@ -386,7 +386,6 @@ fn answer(aspect: &str, answer: &Answer, twin: &Twin) -> io::Result<Observation>
         .collect())
 }
 
-/// Copies a fixture with its modes and times, and makes Git look at the copies afresh.
 /// Removes a directory in which a worker that was stopped may still write for a moment.
 fn remove(dir: &Path) -> io::Result<()> {
     let start = Instant::now();
@@ -403,6 +402,7 @@ fn remove(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Copies a fixture with its modes and times, and makes Git look at the copies afresh.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
