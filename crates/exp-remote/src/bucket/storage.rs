@@ -27,7 +27,7 @@ use crate::runtime::Net;
 /// Requests in flight for one call about many keys.
 pub(super) const IN_FLIGHT: usize = 32;
 
-/// Keys in one request to remove them; services split it further where they take fewer.
+/// Keys in one request to remove them, where a service takes so many.
 const BATCH: usize = 1000;
 
 /// Waits before a request that failed for the moment is sent again.
@@ -320,10 +320,14 @@ impl Storage for BucketStorage {
     fn remove(&self, ctx: &Ctx<'_>, keys: &[RelPath]) -> Result<(), StorageError> {
         let paths = keys.iter().map(|key| self.path("remove", key));
         let paths = paths.collect::<Result<Vec<_>, _>>()?;
-        let batches = stream::iter(paths.chunks(BATCH))
-            .map(|batch| self.remove_batch(batch))
-            .buffer_unordered(4)
-            .try_collect::<()>();
+        let batches = async {
+            let most = self.operator().await?.info().capability().delete_max_size;
+            stream::iter(paths.chunks(most.unwrap_or(BATCH).clamp(1, BATCH)))
+                .map(|batch| self.remove_batch(batch))
+                .buffer_unordered(4)
+                .try_collect::<()>()
+                .await
+        };
         self.net.block(ctx, ("remove objects from", &self.label), batches)
     }
 }
